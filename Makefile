@@ -1,0 +1,68 @@
+# Two commands matter: `make demo` and `make test`. Both set up `.venv` by themselves.
+.PHONY: setup demo dev test lint types check-layers unit end-to-end validate-definitions wheel screenshots clean
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+WORKERS ?= 2
+
+help:
+	@echo "make demo         a live feed into a table, in the Dagster UI; Ctrl-C ends it"
+	@echo "make test         every test and check"
+	@echo "make dev          Dagster with your own definition files in pipelines/"
+	@echo "make setup        only the environment, in .venv"
+	@echo "make screenshots  the pictures in docs/"
+
+# The environment of this checkout, from the lock file; nothing outside it but package caches.
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml uv.lock
+	@echo "setup   creating the environment in .venv"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) 2>/dev/null \
+	  || $(BIN)/python -m pip install uv==$(UV_VERSION)
+	@echo "setup   installing the locked packages (uv.lock)"
+	@UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --frozen --inexact --quiet
+	@touch $@
+
+demo: setup
+	@exec $(BIN)/databrew-ws demo $(ARGS)
+
+dev: setup
+	@mkdir -p .databrew/dagster && cp dagster.yaml .databrew/dagster/
+	@DAGSTER_HOME=$(CURDIR)/.databrew/dagster exec $(BIN)/dagster dev -w workspace.yaml $(ARGS)
+
+test: lint types check-layers unit end-to-end validate-definitions wheel
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+check-layers: setup
+	$(BIN)/lint-imports
+
+unit: setup
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not end_to_end" --cov --cov-report=
+
+# One after the other: each has a Dagster instance with its daemon, and the machine may have two cores.
+end-to-end: setup
+	$(BIN)/python -m pytest -m end_to_end --cov --cov-append --cov-report=term:skip-covered
+
+validate-definitions: setup
+	@mkdir -p .databrew/validate && cp dagster.yaml .databrew/validate/
+	DAGSTER_HOME=$(CURDIR)/.databrew/validate $(BIN)/dagster definitions validate -w workspace.yaml
+
+# The wheel must work where the source folder is not.
+wheel: setup
+	rm -rf dist && $(BIN)/python -m build --quiet --wheel --installer uv
+	$(BIN)/python -m databrew_ws_dagster_tests.wheel dist/*.whl
+
+screenshots: setup
+	$(BIN)/python -m databrew_ws_dagster_tests.browser.screenshots
+
+clean:
+	rm -rf .venv .databrew dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
