@@ -1,0 +1,60 @@
+"""The `databrew-ws` command: a thin shell; each subcommand lives in its own module, imported when called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.metadata import version
+
+import click
+
+from databrew_ws_dagster.errors import DatabrewWsError
+
+_COMMANDS = {
+    "capture": "Capture a stream's messages until stopped.",
+    "check": "Check a definition file; name every mistake.",
+    "demo": "Start a playground server and Dagster with everything switched on.",
+    "playground": "Serve taxi rides over a WebSocket, and misbehave when told to.",
+    "replay": "Serve recorded messages over a WebSocket.",
+    "schema": "Print the JSON Schema of the definition file.",
+    "status": "Show what capture does: state, rate, backlog, last gap.",
+    "validate": "Judge recorded messages against a definition, offline.",
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that lists its commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"{__name__}.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_COMMANDS.items()))
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 good, 1 findings, 2 usage or bad definition. "
+    'Shell completion: eval "$(_DATABREW_WS_COMPLETE=bash_source databrew-ws)"',
+)
+@click.version_option(version("databrew-ws-dagster"), "-V", "--version")
+def cli() -> None:
+    """Capture a WebSocket stream, judge every message, land it in a table through Dagster."""
+
+
+def main() -> None:
+    """Run the command line; an error of this project becomes one message and exit status 2."""
+    try:
+        cli()
+    except DatabrewWsError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)

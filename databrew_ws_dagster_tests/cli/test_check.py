@@ -1,0 +1,104 @@
+"""`databrew-ws check` summarises a good definition, and names every mistake of a bad one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from databrew_ws_dagster.cli import cli
+from databrew_ws_dagster_tests.core.definition.documents import BLINK_EXAMPLE, document
+
+
+def _check(*arguments: str | Path, **environ: str) -> Result:
+    return CliRunner().invoke(cli, ["check", *map(str, arguments)], env=environ)
+
+
+def _file(folder: Path, text: str, *, name: str = "a.yaml") -> Path:
+    file = folder / name
+    file.write_text(text)
+    return file
+
+
+def test_a_good_file_is_summarised(tmp_path: Path) -> None:
+    result = _check(_file(tmp_path, BLINK_EXAMPLE))
+    assert result.exit_code == 0
+    for words in (
+        "OK",
+        "taxi_rides",
+        "log_id Int32, timestamp String nullable, driver_id Int32",
+        "wss://example.com/ws",
+        "hourly",
+        "`sink` is not acted on",
+    ):
+        assert words in result.output
+
+
+def test_every_mistake_of_a_bad_file_is_printed_with_its_line(tmp_path: Path) -> None:
+    text = document(columns="- {name: a, databrewType: int32}", blocks="batch: {messages: x}\nnonsense: 1")
+    result = _check(_file(tmp_path, text))
+    assert result.exit_code == 2
+    assert "3 mistakes" in result.output
+    assert [line.split(":")[0].strip() for line in result.output.splitlines()[1:]] == ["line 5", "line 10", "line 11"]
+
+
+def test_a_folder_is_checked_whole(tmp_path: Path) -> None:
+    _file(tmp_path, BLINK_EXAMPLE)
+    _file(tmp_path, "nonsense: 1", name="b.yaml")
+    result = _check(tmp_path)
+    assert result.exit_code == 2
+    assert "OK" in result.output
+    assert "WRONG" in result.output
+
+
+def test_without_a_file_the_configured_one_is_checked(tmp_path: Path) -> None:
+    result = _check(DATABREW_WS_CONFIG=str(_file(tmp_path, BLINK_EXAMPLE)))
+    assert result.exit_code == 0
+    assert "taxi_rides" in result.output
+
+
+def test_a_missing_file_and_an_empty_folder_say_what_is_missing(tmp_path: Path) -> None:
+    missing, empty = _check(tmp_path / "absent.yaml"), _check(tmp_path)
+    assert (missing.exit_code, empty.exit_code) == (2, 2)
+    assert "DATABREW_WS_CONFIG" in missing.output
+    assert "holds no definition" in empty.output
+
+
+def test_json_says_the_same_to_a_machine(tmp_path: Path) -> None:
+    _file(tmp_path, BLINK_EXAMPLE)
+    _file(tmp_path, document(blocks="nonsense: 1"), name="b.yaml")
+    result = _check(tmp_path, "--json")
+    assert result.exit_code == 2
+    report = json.loads(result.output)
+    good, bad = report["definitions"]
+    assert report["ok"] is False
+    assert (good["ok"], good["stream"], good["primary_key"]) == (True, "taxi_rides", ["log_id"])
+    assert good["columns"] == {"log_id": "Int32", "timestamp": "String", "driver_id": "Int32"}
+    assert bad["mistakes"][0]["line"] == 10
+    assert bad["mistakes"][0]["path"] == "nonsense"
+
+
+def test_no_secret_is_printed(tmp_path: Path) -> None:
+    text = document(
+        config="url: wss://user:${SECRET}@example.com/${SECRET}?key=${SECRET}\nheaders: {A: '${SECRET}'}",
+        blocks="alerts: {error: ['slack://${SECRET}']}",
+    )
+    for flag in ((), ("--json",)):
+        result = _check(_file(tmp_path, text), *flag, SECRET="canary")
+        assert result.exit_code == 0
+        assert "wss://example.com/${SECRET}" in result.output
+        assert "canary" not in result.output
+
+
+def test_a_name_cannot_command_the_terminal(tmp_path: Path) -> None:
+    text = document(columns='- {name: "a\\u202eb", databrewType: Int16}', blocks='"\\e[31mx": 1')
+    result = _check(_file(tmp_path, text))
+    assert "\x1b" not in result.output
+    result = _check(_file(tmp_path, text.replace('"\\e[31mx": 1', "")))
+    assert result.exit_code == 0
+    assert "\u202e" not in result.output
+
+
+def test_help_shows_an_example() -> None:
+    assert "Example: databrew-ws check" in _check("--help").output
