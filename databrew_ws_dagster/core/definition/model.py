@@ -56,7 +56,9 @@ class Window(Model):
     """The partitions of the stream's tables."""
 
     size: WindowSize = Field(default=WindowSize.HOURLY, description="Length of a window, in UTC.")
-    start: date = Field(default=date(2026, 1, 1), description="First day that has windows, in UTC.")
+    start: date | None = Field(
+        default=None, description="First day that has partitions, in UTC; by default that of the first message."
+    )
 
 
 class Alerts(Model):
@@ -98,7 +100,7 @@ class StreamDefinition(Model):
     @property
     def windows(self) -> Windows:
         """The windows that partition this stream."""
-        return Windows(self.window.size, datetime.combine(self.window.start, time.min, UTC))
+        return Windows(self.window.size, datetime.combine(self.window.start or date(1970, 1, 1), time.min, UTC))
 
     @field_validator("name")
     @classmethod

@@ -1,0 +1,179 @@
+"""Micro-batches taken together, as many as fit into memory, and what judging them gives for each table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from databrew_ws_dagster.core.arrow import findings_table
+from databrew_ws_dagster.core.connection_event import Opcode
+from databrew_ws_dagster.core.definition import StreamDefinition
+from databrew_ws_dagster.core.judge import Judgement, KnownRows, judge
+from databrew_ws_dagster.ingest.connections import connection_rows
+from databrew_ws_dagster.storage.delta import WINDOW_COLUMN, Progress
+from databrew_ws_dagster.storage.microbatch import read_micro_batches
+from databrew_ws_dagster.storage.tables import BATCHES_SCHEMA
+
+_MOST_RECORDS = 250_000
+_MOST_BYTES = 128 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """A sealed micro-batch as a file of its window."""
+
+    path: Path
+
+    @property
+    def batch_id(self) -> str:
+        """Its id: `<epoch>-<sequence>`."""
+        return self.path.stem
+
+    @property
+    def epoch(self) -> int:
+        """The capture process that received it."""
+        return int(self.batch_id.partition("-")[0])
+
+    @property
+    def sequence(self) -> int:
+        """Its position within the epoch."""
+        return int(self.batch_id.partition("-")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedGroup:
+    """What a group of micro-batches puts into each table, ready to be written."""
+
+    batches: tuple[MicroBatch, ...]
+    accepted: pa.Table
+    quarantined: pa.Table
+    connections: pa.Table
+    findings: pa.Table
+    counts: pa.Table
+    newest_received_at: datetime | None
+
+    @property
+    def side_rows(self) -> tuple[pa.Table, pa.Table, pa.Table, pa.Table]:
+        """Rows for `StreamTables.side_tables()`, in its order."""
+        return self.quarantined, self.connections, self.findings, self.counts
+
+    def without_rows(self) -> JudgedGroup:
+        """The same with its counts alone, once the rows are written."""
+        return replace(
+            self,
+            accepted=self.accepted.slice(0, 0),
+            quarantined=self.quarantined.slice(0, 0),
+            connections=self.connections.slice(0, 0),
+            findings=self.findings.slice(0, 0),
+        )
+
+
+def progress_after(batches: Sequence[MicroBatch], window: str) -> Progress:
+    """The progress of a table that holds these micro-batches."""
+    sequences: dict[tuple[int, str], int] = {}
+    for batch in batches:
+        place = (batch.epoch, window)
+        sequences[place] = max(batch.sequence, sequences.get(place, 0))
+    return Progress(sequences)
+
+
+def bounded_groups(batches: Sequence[MicroBatch]) -> Iterator[tuple[MicroBatch, ...]]:
+    """Split micro-batches, in their order, into groups that fit into memory; one too large goes alone."""
+    group: list[MicroBatch] = []
+    records = size = 0
+    for batch in batches:
+        footer = pq.read_metadata(batch.path)
+        bytes_ = sum(footer.row_group(index).total_byte_size for index in range(footer.num_row_groups))
+        if group and (records + footer.num_rows > _MOST_RECORDS or size + bytes_ > _MOST_BYTES):
+            yield tuple(group)
+            group, records, size = [], 0, 0
+        group.append(batch)
+        records += footer.num_rows
+        size += bytes_
+    if group:
+        yield tuple(group)
+
+
+def judge_group(
+    batches: tuple[MicroBatch, ...],
+    *,
+    definition: StreamDefinition,
+    window: str,
+    known_rows: KnownRows,
+    judged_at: datetime,
+) -> JudgedGroup:
+    """Read micro-batches of one window and judge their messages."""
+    raw = read_micro_batches([batch.path for batch in batches])
+    is_event = pc.equal(raw["opcode"], int(Opcode.EVENT))
+    messages = raw.filter(pc.invert(is_event))
+    events = raw.filter(is_event)
+    judgement = judge(messages, definition=definition, known_rows=known_rows)
+    return JudgedGroup(
+        batches=batches,
+        accepted=_in_window(judgement.accepted, window),
+        quarantined=_in_window(judgement.quarantined, window),
+        connections=connection_rows(events, window=window),
+        findings=_in_window(findings_table(judgement.findings, definition_hash=definition.digest), window),
+        counts=_counts(batches, messages, events, judgement, definition, window, judged_at),
+        newest_received_at=pc.max(messages["received_at"]).as_py(),
+    )
+
+
+def _in_window(rows: pa.Table, window: str) -> pa.Table:
+    return rows.append_column(pa.field(WINDOW_COLUMN, pa.string()), pa.repeat(window, len(rows)))
+
+
+def _counts(
+    batches: tuple[MicroBatch, ...],
+    messages: pa.Table,
+    events: pa.Table,
+    judgement: Judgement,
+    definition: StreamDefinition,
+    window: str,
+    judged_at: datetime,
+) -> pa.Table:
+    received = _by_batch(
+        messages.append_column("size", pc.binary_length(messages["payload"])),
+        [("received_at", "min"), ("received_at", "max"), ("size", "sum")],
+    )
+    happened = _by_batch(events, [("opcode", "count")])
+    rows = []
+    for batch in batches:
+        tally = judgement.tally.get(batch.batch_id)
+        times = received.get(batch.batch_id, {})
+        rows.append(
+            {
+                "_batch_id": batch.batch_id,
+                "_window": window,
+                "_epoch": batch.epoch,
+                "definition_hash": definition.digest,
+                "judged_at": judged_at,
+                "first_received_at": times.get("received_at_min"),
+                "last_received_at": times.get("received_at_max"),
+                "messages": tally.messages if tally else 0,
+                "records": tally.records if tally else 0,
+                "accepted": tally.accepted if tally else 0,
+                "warned": tally.warned if tally else 0,
+                "quarantined": tally.quarantined if tally else 0,
+                "duplicates": tally.duplicates if tally else 0,
+                "control": tally.control if tally else 0,
+                "events": happened.get(batch.batch_id, {}).get("opcode_count", 0),
+                "bytes": times.get("size_sum", 0),
+                "classes": [
+                    {"class": code, "records": records} for code, records in (tally.classes if tally else {}).items()
+                ],
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=BATCHES_SCHEMA)
+
+
+def _by_batch(records: pa.Table, aggregations: list[tuple[str, str]]) -> dict[str, dict[str, object]]:
+    columns = ["batch_id", *dict.fromkeys(name for name, _ in aggregations)]
+    grouped = records.select(columns).group_by("batch_id").aggregate(aggregations)
+    return {row["batch_id"]: row for row in grouped.to_pylist()}

@@ -1,0 +1,65 @@
+"""From a stream definition to everything Dagster shows of it: one function for every door."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from databrew_ws_dagster.core.definition import StreamDefinition
+from databrew_ws_dagster.orchestration.alerts import build_alert_sensor
+from databrew_ws_dagster.orchestration.capture import build_capture_job, build_supervisor
+from databrew_ws_dagster.orchestration.ingest import build_ingest_asset, build_source_assets
+from databrew_ws_dagster.orchestration.ingest_sensor import build_ingest_sensor
+from databrew_ws_dagster.orchestration.names import StreamNames, partitions_of
+from databrew_ws_dagster.storage.definitions import BrokenDefinition
+from databrew_ws_dagster.storage.layout import Layout
+
+
+def build_stream_definitions(
+    definition: StreamDefinition, *, layout: Layout, environ: Mapping[str, str]
+) -> dg.Definitions:
+    """Assets, checks, jobs and sensors of one stream.
+
+    Args:
+        definition: The stream, as read from its definition file.
+        layout: Where its spool and its lake lie.
+        environ: Resolves the URL's references for display; secrets in it are not shown.
+    """
+    names = StreamNames(definition.name)
+    partitions = partitions_of(definition, layout.stream(definition.name), now=datetime.now(UTC))
+    ingest_asset = build_ingest_asset(definition, layout, partitions)
+    capture_job = build_capture_job(definition, layout)
+    ingest_job = dg.define_asset_job(
+        names.ingest_job,
+        selection=dg.AssetSelection.assets(names.table, names.quarantine),
+        description=f"Materialises one window of {definition.name}. By hand or by backfill it rebuilds the window "
+        "from raw under today's definition.",
+        tags=names.run_tags(definition),
+        executor_def=dg.in_process_executor,
+    )
+    return dg.Definitions(
+        assets=[*build_source_assets(definition, layout, partitions, environ=environ), ingest_asset],
+        jobs=[capture_job, ingest_job],
+        sensors=[
+            build_supervisor(definition, layout, capture_job),
+            build_ingest_sensor(definition, layout, partitions),
+            build_alert_sensor(definition, list(ingest_asset.check_specs)),
+        ],
+        executor=dg.in_process_executor,
+    )
+
+
+def build_broken_definitions(broken: BrokenDefinition) -> dg.Definitions:
+    """One asset that shows what is wrong with a definition file, in place of its stream."""
+    return dg.Definitions(
+        assets=[
+            dg.AssetSpec(
+                f"{broken.name}_definition_error",
+                description=f"`{broken.file}` cannot be used:\n\n```\n{broken.error}\n```\n\n"
+                "Correct it and reload the code location; other streams are not affected.",
+                group_name="broken_definitions",
+                kinds={"yaml"},
+                metadata={"file": dg.MetadataValue.path(broken.file), "error": str(broken.error)},
+            )
+        ]
+    )

@@ -1,0 +1,154 @@
+"""The sensor that turns sealed micro-batches into ingest runs: one run per window, none while one is active.
+
+It reads the index of pending micro-batches, never the event log, so a tick costs what the backlog costs.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+
+import dagster as dg
+from dagster import DagsterRunStatus, RunsFilter
+
+from databrew_ws_dagster.core.definition import StreamDefinition
+from databrew_ws_dagster.orchestration.names import StreamNames
+from databrew_ws_dagster.storage.layout import Layout
+from databrew_ws_dagster.storage.pending import PendingBatch, list_pending
+from databrew_ws_dagster.storage.rebuild_marker import list_rebuilds
+
+SENSOR_INTERVAL_S = 4
+_FIRST_PAUSE_S = 10.0
+_LONGEST_PAUSE_S = 300.0
+_ACTIVE = [
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+
+
+@dataclass
+class _WindowCursor:
+    """What the sensor remembers of a window that still has pending micro-batches."""
+
+    reported: str = ""
+    """Last batch id that was reported as a materialisation of the raw asset."""
+    failures: int = 0
+    failed_run: str = ""
+    retry_at: float = 0.0
+
+
+@dataclass
+class _Cursor:
+    windows: dict[str, _WindowCursor] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, text: str | None) -> "_Cursor":
+        stored = json.loads(text) if text else {}
+        return cls({window: _WindowCursor(**content) for window, content in stored.items()})
+
+    def dump(self) -> str:
+        return json.dumps({window: asdict(content) for window, content in self.windows.items()})
+
+
+def build_ingest_sensor(
+    definition: StreamDefinition, layout: Layout, partitions: dg.PartitionsDefinition
+) -> dg.SensorDefinition:
+    """The sensor of one stream; see the module's docstring."""
+    names = StreamNames(definition.name)
+    places = layout.stream(definition.name)
+
+    @dg.sensor(
+        name=names.ingest_sensor,
+        job_name=names.ingest_job,
+        minimum_interval_seconds=SENSOR_INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Requests a run of {names.ingest_job} for each window of {definition.name} that has sealed "
+        "micro-batches, while none is active for it. A backlog makes runs larger, not more numerous.",
+    )
+    def ingest_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        pending = _by_window(list_pending(places))
+        rebuilds = set(list_rebuilds(places))
+        if not pending and not rebuilds:
+            return dg.SkipReason("no sealed micro-batches are waiting")
+        cursor = _Cursor.load(context.cursor)
+        cursor.windows = {window: cursor.windows.get(window, _WindowCursor()) for window in pending.keys() | rebuilds}
+        active = _active_windows(context.instance, names.ingest_job)
+        requests, waiting = [], []
+        for window, state in sorted(cursor.windows.items()):
+            if not partitions.has_partition_key(window):
+                waiting.append(f"{window} lies in the future (a clock was wrong when it was received)")
+            elif window in active:
+                waiting.append(f"{window} is being ingested")
+            elif (pause_s := _pause_after_failure(context.instance, names.ingest_job, window, state)) > 0:
+                waiting.append(f"{window} failed {state.failures} times in a row; next attempt in {pause_s:.0f} s")
+            else:
+                mode = "rebuild" if window in rebuilds else "append"
+                requests.append(
+                    dg.RunRequest(
+                        partition_key=window,
+                        run_config={"ops": {names.ingest_op: {"config": {"mode": mode}}}},
+                        tags=names.run_tags(definition),
+                    )
+                )
+        events = list(_raw_materializations(names.raw, pending, cursor))
+        return dg.SensorResult(
+            run_requests=requests,
+            asset_events=events,
+            skip_reason=None if requests else "; ".join(waiting),
+            cursor=cursor.dump(),
+        )
+
+    return ingest_sensor
+
+
+def _by_window(batches: Sequence[PendingBatch]) -> dict[str, list[PendingBatch]]:
+    ordered = sorted(batches, key=lambda batch: (batch.window, batch.batch_id))
+    return {window: list(group) for window, group in groupby(ordered, key=lambda batch: batch.window)}
+
+
+def _active_windows(instance: dg.DagsterInstance, job_name: str) -> set[str]:
+    runs = instance.get_runs(RunsFilter(job_name=job_name, statuses=_ACTIVE))
+    return {run.tags.get("dagster/partition", "") for run in runs}
+
+
+def _pause_after_failure(instance: dg.DagsterInstance, job_name: str, window: str, state: _WindowCursor) -> float:
+    """Seconds to wait before this window is tried again: doubling with each failed run in a row."""
+    latest = instance.get_runs(RunsFilter(job_name=job_name, tags={"dagster/partition": window}), limit=1)
+    if not latest or latest[0].status is not DagsterRunStatus.FAILURE:
+        state.failures, state.failed_run, state.retry_at = 0, "", 0.0
+        return 0.0
+    if latest[0].run_id != state.failed_run:
+        state.failed_run = latest[0].run_id
+        state.failures += 1
+        state.retry_at = time.time() + min(_FIRST_PAUSE_S * 2 ** (state.failures - 1), _LONGEST_PAUSE_S)
+    return state.retry_at - time.time()
+
+
+def _raw_materializations(
+    key: dg.AssetKey, pending: Mapping[str, list[PendingBatch]], cursor: _Cursor
+) -> Iterable[dg.AssetMaterialization]:
+    """One materialisation of the raw asset per window that has micro-batches not reported before."""
+    for window, batches in pending.items():
+        state = cursor.windows[window]
+        new = [batch for batch in batches if batch.batch_id > state.reported]
+        if not new:
+            continue
+        state.reported = new[-1].batch_id
+        yield dg.AssetMaterialization(
+            asset_key=key,
+            partition=window,
+            metadata={
+                "micro_batches": len(new),
+                "messages": sum(batch.messages for batch in new),
+                "bytes": sum(batch.bytes for batch in new),
+                "first_received_at": dg.MetadataValue.timestamp(min(batch.first_received_at for batch in new)),
+                "last_received_at": dg.MetadataValue.timestamp(max(batch.last_received_at for batch in new)),
+                "corrupt_records": sum(batch.corrupt_records for batch in new),
+                "first_batch": new[0].batch_id,
+                "last_batch": new[-1].batch_id,
+            },
+        )

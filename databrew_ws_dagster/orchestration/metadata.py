@@ -1,0 +1,136 @@
+"""Definitions and reports as Dagster metadata: column schema, lineage, plain numbers that plot.
+
+Payload never appears here; text that came from outside is escaped by whoever shows it as markdown.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from databrew_ws_dagster.core.definition import Column, StreamDefinition
+from databrew_ws_dagster.ingest.report import Counts, IngestReport
+from databrew_ws_dagster.orchestration.names import StreamNames
+from databrew_ws_dagster.storage.layout import StreamPlaces
+
+_COORDINATES = (
+    ("_batch_id", "string", "Micro-batch that the row came in."),
+    ("_epoch", "int64", "Start of the capture process, Unix nanoseconds."),
+    ("_connection", "int32", "Connection within the epoch."),
+    ("_ordinal", "int64", "Position within the connection."),
+    ("_record", "int32", "Position within the message."),
+    ("_received_at", "timestamp[us, UTC]", "When capture received the message."),
+    ("_window", "string", "Partition: the window of the time of receipt."),
+)
+_RESCUED = ("_rescued", "string", "Fields that the definition does not declare, as JSON.")
+_QUARANTINE_COLUMNS = (
+    ("opcode", "int8", "1 text, 2 binary."),
+    ("payload", "binary", "The message as it came."),
+    ("reasons", "list<struct<class, column, expected, seen>>", "Every reason why it was refused."),
+    ("definition_hash", "string", "The definition that refused it."),
+)
+
+
+def table_spec_metadata(definition: StreamDefinition, places: StreamPlaces) -> dict[str, Any]:
+    """Metadata of the table that holds for every materialisation."""
+    raw = StreamNames(definition.name).raw
+    lineage = {column.name: [dg.TableColumnDep(raw, "payload")] for column in definition.columns}
+    lineage |= {
+        f"_{name}": [dg.TableColumnDep(raw, name)] for name in ("epoch", "connection", "ordinal", "received_at")
+    }
+    lineage["_rescued"] = [dg.TableColumnDep(raw, "payload")]
+    return {
+        "dagster/column_schema": dg.TableSchema(
+            [
+                *(_table_column(column) for column in definition.columns),
+                *(_own_column(*own) for own in (*_COORDINATES, _RESCUED)),
+            ]
+        ),
+        "dagster/column_lineage": dg.TableColumnLineage(lineage),
+        "dagster/table_name": definition.name,
+        "dagster/uri": str(places.table),
+        "definition": dg.MetadataValue.path(definition.file),
+        "definition_hash": definition.digest[:12],
+    }
+
+
+def quarantine_spec_metadata(definition: StreamDefinition, places: StreamPlaces) -> dict[str, Any]:
+    """Metadata of the quarantine that holds for every materialisation."""
+    raw = StreamNames(definition.name).raw
+    return {
+        "dagster/column_schema": dg.TableSchema([_own_column(*own) for own in (*_COORDINATES, *_QUARANTINE_COLUMNS)]),
+        "dagster/column_lineage": dg.TableColumnLineage(
+            {"payload": [dg.TableColumnDep(raw, "payload")], "reasons": [dg.TableColumnDep(raw, "payload")]}
+        ),
+        "dagster/table_name": f"{definition.name}_quarantine",
+        "dagster/uri": str(places.quarantine),
+        "definition_hash": definition.digest[:12],
+    }
+
+
+def table_metadata(report: IngestReport) -> dict[str, Any]:
+    """What one materialisation did to the table, as numbers that plot, and where the window stands."""
+    run, window = report.run, report.state
+    metadata: dict[str, Any] = {
+        "dagster/row_count": run.accepted,
+        "dagster/partition_row_count": window.counts.accepted,
+        "mode": str(report.mode),
+        "micro_batches": len(report.batch_ids),
+        "messages": run.messages,
+        "accepted": run.accepted,
+        "accepted_with_warning": run.warned,
+        "quarantined": run.quarantined,
+        "duplicates": run.duplicates,
+        "control_messages": run.control,
+        "bytes": run.bytes,
+        "window_messages": window.counts.messages,
+        "window_quarantined": window.counts.quarantined,
+        "gap_seconds": sum((gap.end - gap.start).total_seconds() for gap in window.gaps),
+        "definition_hash": report.definition_digest[:12],
+    }
+    if report.lag_s is not None:
+        metadata["lag_seconds"] = report.lag_s
+    if window.first_received_at is not None and window.last_received_at is not None:
+        metadata["first_received_at"] = dg.MetadataValue.timestamp(window.first_received_at)
+        metadata["last_received_at"] = dg.MetadataValue.timestamp(window.last_received_at)
+    return metadata
+
+
+def quarantine_metadata(definition: StreamDefinition, report: IngestReport) -> dict[str, Any]:
+    """What one materialisation put into quarantine, by drift class."""
+    counts: Counts = report.state.counts
+    by_class = sorted(report.state.classes.items(), key=lambda item: -item[1])
+    return {
+        "dagster/row_count": report.run.quarantined,
+        "dagster/partition_row_count": counts.quarantined,
+        "share_of_window": counts.quarantine_share,
+        "by_class": dg.MetadataValue.table(
+            [dg.TableRecord({"class": code, "records": records}) for code, records in by_class]
+        )
+        if by_class
+        else dg.MetadataValue.text("nothing found"),
+        "definition_hash": definition.digest[:12],
+    }
+
+
+def code_block(text: str, language: str) -> str:
+    """Markdown that shows `text` as it is, whatever it holds."""
+    fence = "`" * max(3, 1 + max((len(run) for run in _backtick_runs(text)), default=0))
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _backtick_runs(text: str) -> list[str]:
+    return "".join(char if char == "`" else " " for char in text).split()
+
+
+def _table_column(column: Column) -> dg.TableColumn:
+    return dg.TableColumn(
+        column.name,
+        str(column.databrew_type),
+        description=column.description,
+        constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=column.pk),
+        tags={"pk": ""} if column.pk else None,
+    )
+
+
+def _own_column(name: str, kind: str, description: str) -> dg.TableColumn:
+    return dg.TableColumn(name, kind, description=description)

@@ -1,0 +1,56 @@
+"""Proves that the wheel works where the source folder is not: `python -m databrew_ws_dagster_tests.wheel dist/*.whl`.
+
+Installs it with the locked versions into an environment of its own, in a temporary folder, and uses it from there.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+DEFINITION = REPOSITORY / "pipelines" / "taxi_rides.yaml"
+UV = Path(sys.executable).with_name("uv")
+
+
+def main(wheel: Path) -> None:
+    """Install and use the wheel; any step that fails ends the program with its status."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        locked = root / "locked.txt"
+        environment = root / "environment"
+        run(UV, "export", "--frozen", "--no-dev", "--no-emit-project", "--quiet", "-o", locked, cwd=REPOSITORY)
+        run(UV, "venv", "--quiet", "--python", sys.executable, environment, cwd=root)
+        python = environment / "bin" / "python"
+        run(UV, "pip", "install", "--quiet", "--python", python, "-r", locked, wheel.absolute(), cwd=root)
+
+        (root / "pipelines").mkdir()
+        (root / "pipelines" / DEFINITION.name).write_bytes(DEFINITION.read_bytes())
+        command = environment / "bin" / "databrew-ws"
+        run(
+            python,
+            "-c",
+            "import databrew_ws_dagster.definitions as d; assert d.defs().resolve_all_asset_keys()",
+            cwd=root,
+        )
+        run(command, "--version", cwd=root)
+        run(command, "check", "pipelines/taxi_rides.yaml", cwd=root)
+        run(command, "schema", cwd=root)
+    print(f"{wheel.name}: 1 passed, 0 failed")
+
+
+def run(*command: str | Path, cwd: Path) -> None:
+    """Run a command without the source folder on its path."""
+    environ = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    finished = subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, check=False)
+    if finished.returncode:
+        sys.exit(
+            f"{' '.join(map(str, command))}\nexit status {finished.returncode}\n{finished.stdout}{finished.stderr}"
+        )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
