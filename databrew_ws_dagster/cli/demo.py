@@ -171,7 +171,8 @@ def _wait(seconds: float, is_alive: Callable[[], bool]) -> None:
 
 
 def _tell_where(address: str, places: StreamPlaces) -> None:
-    read = f"from deltalake import DeltaTable; print(DeltaTable('{places.table}').to_pandas().tail())"
+    frame = f"DeltaTable('{places.table}').to_pandas().sort_values('_received_at')"
+    read = f"from deltalake import DeltaTable; print({frame}.tail().to_string())"
     _say("everything runs; the first rows are in the table within a minute, Ctrl-C ends it")
     click.echo(
         f'\n  UI      {address}/assets/{_STREAM}\n  table   {places.table}\n  read    {sys.executable} -c "{read}"\n'
