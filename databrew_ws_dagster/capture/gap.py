@@ -1,0 +1,106 @@
+"""Where a gap begins, so that everything missed surely lies inside it.
+
+Pure: what is known about the end of a connection, or of a process, in; the gap out.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from databrew_ws_dagster.capture.connection import Ending
+from databrew_ws_dagster.core.connection_event import Gap, GapCause
+from databrew_ws_dagster.core.definition.source import Source
+from databrew_ws_dagster.storage.capture_state import CaptureState, OpenGap
+from databrew_ws_dagster.storage.recovery import LastWritten
+
+# What was on its way when a connection broke was sent at most this long before; a clean close loses nothing.
+_SLACK = timedelta(seconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def utc_of(unix_ns: int) -> datetime:
+    """A wall-clock time as an aware datetime, to the µs."""
+    return _EPOCH + timedelta(microseconds=unix_ns // 1000)
+
+
+def gap_after_ending(
+    ending: Ending,
+    *,
+    ended_at: datetime,
+    caught_up_at: datetime,
+    last_message_at: datetime,
+    source: Source,
+    epoch: int,
+    connection: int,
+) -> OpenGap:
+    """The gap that the end of a connection opens.
+
+    Args:
+        caught_up_at: When nothing was left unread the last time.
+        last_message_at: When the last message arrived, or the connection was opened.
+    """
+    start = min(caught_up_at, ended_at)
+    if not ending.is_clean:
+        start -= _SLACK
+    if ending.cause is GapCause.IDLE_TIMEOUT:
+        start = min(start, last_message_at)
+    if ending.cause is GapCause.PING_TIMEOUT:
+        # The last ping that was answered is at most this old; nothing proves that we were connected since.
+        unproven = timedelta(seconds=(source.ping_interval_s or 0.0) + (source.ping_timeout_s or 0.0))
+        start = min(start, max(last_message_at, ended_at - unproven) - _SLACK)
+    return OpenGap(
+        start=start,
+        cause=ending.cause,
+        code=ending.code,
+        reason=ending.reason,
+        previous_epoch=epoch,
+        previous_connection=connection,
+    )
+
+
+def gap_after_restart(previous: CaptureState | None, written: LastWritten | None) -> OpenGap | None:
+    """The gap that the end of the previous process left open; `None` if there was no previous connection.
+
+    Args:
+        previous: The state file as the previous process left it.
+        written: The end of the log that it left, unless that was sealed in full.
+    """
+    known = previous.open_gap if previous is not None else None
+    if known is not None and (written is None or not _is_after(written, known)):
+        return known
+    proofs: list[datetime] = []
+    epoch = connection = 0
+    if previous is not None and previous.connection:
+        epoch, connection = previous.epoch, previous.connection
+        proofs.append(previous.caught_up_at or previous.connected_at or previous.since)
+    if written is not None:
+        epoch, connection = written.epoch, written.connection
+        proofs.append(utc_of(written.caught_up_at_ns or written.first_received_at_ns))
+    if not proofs:
+        return None
+    return OpenGap(
+        start=max(proofs) - _SLACK,
+        cause=GapCause.UNCLEAN_STOP,
+        previous_epoch=epoch,
+        previous_connection=connection,
+    )
+
+
+def close_gap(gap: OpenGap, *, end: datetime) -> Gap:
+    """The record of a gap that ends because a connection is open. A clock that went back cannot turn it round."""
+    return Gap(
+        start=gap.start,
+        end=max(end, gap.start),
+        cause=gap.cause,
+        code=gap.code,
+        reason=gap.reason,
+        previous_epoch=gap.previous_epoch,
+        previous_connection=gap.previous_connection,
+        attempts=gap.attempts + 1,
+    )
+
+
+def _is_after(written: LastWritten, gap: OpenGap) -> bool:
+    """Whether the log goes on after the connection whose end opened the gap."""
+    before = (gap.previous_epoch or 0, gap.previous_connection or 0)
+    return (written.epoch, written.connection) > before

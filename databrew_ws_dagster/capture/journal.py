@@ -1,0 +1,249 @@
+"""The journal: takes the records of a stream, writes them at once, makes them durable in groups.
+
+Cuts the log into segments, each wholly inside one window. Sealing those is `capture.sealer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from databrew_ws_dagster.core.connection_event import Opcode
+from databrew_ws_dagster.core.definition.model import StreamDefinition
+from databrew_ws_dagster.core.sealing import is_finished
+from databrew_ws_dagster.core.window import Windows
+from databrew_ws_dagster.errors import StorageError
+from databrew_ws_dagster.storage.disk import DiskReserve
+from databrew_ws_dagster.storage.layout import StreamPlaces
+from databrew_ws_dagster.storage.segment import DELTA_MAX_NS, Record, SegmentHeader, encode_block
+from databrew_ws_dagster.storage.spool import OpenSegment
+
+logger = logging.getLogger(__name__)
+
+_WRITE_WITHIN_S = 0.01
+_WRITE_AT_BYTES = 256 * 1024
+_COMMIT_EVERY_S = 0.2
+_COMMIT_AT_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedSegment:
+    """A segment that nobody writes to any more."""
+
+    path: Path
+    is_suspect: bool = False
+    """Whether the disk refused to confirm a write to it."""
+
+
+class Journal:
+    """Writes the log of one epoch. Used from one event loop; only syncing happens in a thread of its own."""
+
+    def __init__(
+        self,
+        definition: StreamDefinition,
+        places: StreamPlaces,
+        *,
+        epoch: int,
+        clock: Callable[[], int],
+        reserve: DiskReserve,
+        on_finished: Callable[[FinishedSegment], None],
+    ) -> None:
+        self.writable = asyncio.Event()
+        """Clear while the disk cannot take more; then stop reading."""
+        self.problem: str | None = None
+        """Why the disk cannot take more."""
+        self.is_caught_up: Callable[[], bool] = lambda: False
+        """Whether nothing is left unread on the socket: asked at each write, and noted in the log."""
+        self.caught_up_at_ns: int | None = None
+        """When that was last so, and everything was written."""
+        self._definition = definition
+        self._places = places
+        self._epoch = epoch
+        self._clock = clock
+        self._reserve = reserve
+        self._on_finished = on_finished
+        self._connection = 0
+        self._ordinal = 0
+        self._buffer: list[Record] = []
+        self._buffered_bytes = 0
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._sequence = 0
+        self._segment: OpenSegment | None = None
+        self._segment_opened_at = 0.0
+        self._segment_messages = 0
+        self._unsynced_bytes = 0
+        self._commit_now = asyncio.Event()
+        # One thread, so that the syncs of a segment happen in order and end before it is finished.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self.writable.set()
+
+    def begin_connection(self, connection: int) -> None:
+        """The records that follow are of this connection (1, 2, …); ordinals start again."""
+        self.write()
+        self._connection = connection
+        # What an unwritable disk holds back keeps its ordinals: the new connection waits for it.
+        self._ordinal = 0
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Take records of the current connection; they are written within 10 ms, if the disk takes them."""
+        self._buffer.extend(records)
+        self._buffered_bytes += sum(len(payload) for _, _, payload in records)
+        if self._buffered_bytes >= _WRITE_AT_BYTES:
+            self.write()
+        elif self._write_timer is None:
+            self._write_timer = asyncio.get_running_loop().call_later(_WRITE_WITHIN_S, self.write)
+
+    def append_event(self, payload: bytes) -> None:
+        """Take an event of the current connection; it is written at once."""
+        self.append([(self._clock(), Opcode.EVENT, payload)])
+        self.write()
+
+    def write(self) -> None:
+        """Write what was taken to the page cache; what the disk refuses stays in memory."""
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+        if self._buffer:
+            self._write_buffer()
+        if not self._buffer and self.is_caught_up():
+            self.caught_up_at_ns = self._clock()
+
+    async def keep(self) -> None:
+        """Commit, finish and watch the disk until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(_COMMIT_EVERY_S):
+                    await self._commit_now.wait()
+            except TimeoutError:
+                pass
+            self._commit_now.clear()
+            self.write()
+            self._finish_if_due()
+            await self._commit()
+            self._watch_disk()
+
+    async def close(self) -> bool:
+        """Write, commit and finish; whether everything taken was written."""
+        self.write()
+        self._finish()
+        await asyncio.get_running_loop().run_in_executor(self._thread, lambda: None)
+        self._thread.shutdown(wait=False)
+        return not self._buffer
+
+    def _write_buffer(self) -> None:
+        written = 0
+        try:
+            for run in split_runs(self._buffer, self._definition.windows):
+                self._write_run(run)
+                written += len(run)
+        except (OSError, StorageError) as error:
+            reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else str(error)
+            self._block(f"cannot write to {self._places.spool}: {reason}")
+            # Whatever the cause, the next try begins a new segment: this one may have reached a size limit.
+            self._finish()
+        del self._buffer[:written]
+        self._buffered_bytes = sum(len(payload) for _, _, payload in self._buffer)
+        if self._unsynced_bytes >= _COMMIT_AT_BYTES:
+            self._commit_now.set()
+
+    def _write_run(self, run: Sequence[Record]) -> None:
+        segment = self._segment
+        window = self._definition.windows.key_of(run[0][0])
+        if segment is not None and segment.header.window != window:
+            self._finish()
+            segment = None
+        segment = segment or self._open_segment(window, run[0][0])
+        block = encode_block(
+            run,
+            batch_id=segment.batch_id,
+            connection=self._connection,
+            first_ordinal=self._ordinal,
+            is_caught_up=self.is_caught_up(),
+        )
+        segment.append(block)
+        self._ordinal += len(run)
+        self._segment_messages += len(run)
+        self._unsynced_bytes += len(block)
+        self._finish_if_due()
+
+    def _open_segment(self, window: str, created_at_ns: int) -> OpenSegment:
+        header = SegmentHeader(
+            stream=self._definition.name,
+            epoch=self._epoch,
+            sequence=self._sequence + 1,
+            window=window,
+            created_at_ns=created_at_ns,
+            definition_digest=self._definition.digest,
+        )
+        self._segment = OpenSegment(self._places, header)
+        self._sequence += 1
+        self._segment_opened_at = time.monotonic()
+        self._segment_messages = 0
+        return self._segment
+
+    def _finish_if_due(self) -> None:
+        segment = self._segment
+        if segment is None:
+            return
+        age_s = time.monotonic() - self._segment_opened_at
+        is_due = is_finished(
+            self._definition.batch, age_s=age_s, messages=self._segment_messages, byte_size=segment.size
+        )
+        if is_due or self._definition.windows.key_of(self._clock()) != segment.header.window:
+            self._finish()
+
+    def _finish(self) -> None:
+        segment, self._segment = self._segment, None
+        if segment is None:
+            return
+        self._unsynced_bytes = 0
+        loop = asyncio.get_running_loop()
+
+        def finish() -> None:
+            segment.sync()
+            segment.close()
+            loop.call_soon_threadsafe(self._on_finished, FinishedSegment(segment.path, segment.is_suspect))
+
+        self._thread.submit(finish)
+
+    async def _commit(self) -> None:
+        segment = self._segment
+        if segment is None or not self._unsynced_bytes:
+            return
+        self._unsynced_bytes = 0
+        await asyncio.get_running_loop().run_in_executor(self._thread, segment.sync)
+        if segment.is_suspect and self._segment is segment:
+            self._finish()
+
+    def _watch_disk(self) -> None:
+        shortage = self._reserve.shortage(self._places.spool)
+        if shortage is not None:
+            self._block(shortage)
+        elif not self._buffer and not self.writable.is_set():
+            logger.warning("stream %s: the disk takes records again", self._definition.name)
+            self.problem = None
+            self.writable.set()
+
+    def _block(self, problem: str) -> None:
+        if self.writable.is_set():
+            logger.error("stream %s: %s", self._definition.name, problem)
+        self.problem = problem
+        self.writable.clear()
+
+
+def split_runs(records: Sequence[Record], windows: Windows) -> Iterator[Sequence[Record]]:
+    """Cut records into runs that fit into one block each: of one window, and of a clock that did not jump."""
+    start, first_ns, end_ns = 0, 0, 0
+    for index, (received_at_ns, _, _) in enumerate(records):
+        if not first_ns <= received_at_ns < end_ns:
+            if index > start:
+                yield records[start:index]
+            start, first_ns = index, received_at_ns
+            end_ns = min(windows.end_ns_of(first_ns), first_ns + DELTA_MAX_NS)
+    yield records[start:]

@@ -1,0 +1,136 @@
+"""The session: one open connection, from its first record to its end.
+
+Reads, beats, and watches for silence. What comes before and after is `capture.service`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Mapping
+from dataclasses import replace
+
+from websockets.exceptions import ConnectionClosed
+
+from databrew_ws_dagster.capture.connection import Connection, Ending, resolve_template
+from databrew_ws_dagster.capture.journal import Journal
+from databrew_ws_dagster.core.connection_event import GapCause
+from databrew_ws_dagster.core.definition.model import StreamDefinition
+
+_WATCH_EVERY_S = 0.2
+
+
+class Session:
+    """Moves records from a connection to the journal until either side ends it."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        journal: Journal,
+        definition: StreamDefinition,
+        *,
+        environ: Mapping[str, str],
+        stop: asyncio.Event,
+    ) -> None:
+        self.messages = 0
+        self.bytes = 0
+        self.last_message_at_ns: int | None = None
+        """When the last message arrived (Unix ns); `None` before the first."""
+        self._connection = connection
+        self._journal = journal
+        self._stream = definition.name
+        self._source = definition.source
+        self._environ = environ
+        self._stop = stop
+        self._alive_at = time.monotonic()
+        self._our_cause: GapCause | None = None
+
+    async def run(self) -> Ending:
+        """Read until the connection ends or `stop` is set; then everything the server sent before is read, too.
+
+        Raises:
+            CaptureError: the heartbeat needs a variable that is not set.
+        """
+        self._journal.is_caught_up = self._connection.is_caught_up
+        reading = asyncio.create_task(self._read())
+        watching = [asyncio.create_task(self._watch()), asyncio.create_task(self._beat())]
+        try:
+            await asyncio.wait([reading, *watching], return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            self._journal.is_caught_up = lambda: False
+            await cancel(reading, *watching)
+            self._connection.transport.abort()
+        for task in (reading, *watching):
+            if not task.cancelled():
+                task.result()
+        return self._describe_ending()
+
+    async def _read(self) -> None:
+        while records := await self._connection.receive():
+            self._journal.append(records)
+            self.messages += len(records)
+            self.bytes += sum(len(payload) for _, _, payload in records)
+            self.last_message_at_ns = records[-1][0]
+            self._alive_at = time.monotonic()
+            if not self._journal.writable.is_set() and not await unless(self._stop, self._journal.writable.wait()):
+                return
+
+    async def _watch(self) -> None:
+        """Close the connection when told to stop, or when nothing has arrived for too long; end with it."""
+        limit_s = self._source.idle_timeout_s
+        ended = self._connection.connection_lost_waiter
+        while not ended.done():
+            if self._stop.is_set():
+                self._our_cause = GapCause.PLANNED_RESTART
+            elif not self._journal.writable.is_set():
+                # While we do not read, silence is ours, not the server's; so is the blame for its pings.
+                self._alive_at = time.monotonic()
+                self._our_cause = GapCause.BACKPRESSURE
+            elif limit_s is not None and time.monotonic() - self._alive_at > limit_s:
+                self._our_cause = GapCause.IDLE_TIMEOUT
+            else:
+                self._our_cause = None
+            if self._our_cause in (GapCause.PLANNED_RESTART, GapCause.IDLE_TIMEOUT):
+                await self._connection.close()
+                return
+            await asyncio.wait([ended], timeout=_WATCH_EVERY_S)
+
+    async def _beat(self) -> None:
+        heartbeat = self._source.heartbeat
+        ended = self._connection.connection_lost_waiter
+        while heartbeat is not None and not ended.done():
+            await asyncio.wait([ended], timeout=heartbeat.interval_s)
+            text = resolve_template(heartbeat.send, stream=self._stream, environ=self._environ)
+            # Its end is reported by reading.
+            with contextlib.suppress(ConnectionClosed):
+                await self._connection.send(text)
+
+    def _describe_ending(self) -> Ending:
+        ending = self._connection.ending
+        match self._our_cause:
+            case None:
+                return ending
+            case GapCause.IDLE_TIMEOUT:
+                reason = f"nothing arrived for {self._source.idle_timeout_s:g} s"
+            case _:
+                reason = ending.reason
+        return replace(ending, cause=self._our_cause, reason=reason)
+
+
+async def cancel(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks and wait for their end; their errors stay theirs to tell."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def unless(event: asyncio.Event, awaitable: Awaitable[object]) -> bool:
+    """Wait for `awaitable`; `False` (and it is cancelled) if `event` is set first."""
+    wanted, unwanted = asyncio.ensure_future(awaitable), asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait([wanted, unwanted], return_when=asyncio.FIRST_COMPLETED)
+        return wanted.done()
+    finally:
+        unwanted.cancel()
+        wanted.cancel()

@@ -1,0 +1,116 @@
+"""What happens to a connection, as records: opened, closed, gap. They lie in the log among the messages.
+
+A WebSocket has no replay, so a gap is a record that a check reads, not a line that scrolls by.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import ClassVar
+
+
+class Opcode(IntEnum):
+    """What a record of the log is. `TEXT` and `BINARY` are RFC 6455's; a socket can never send `EVENT`."""
+
+    EVENT = 0
+    TEXT = 1
+    BINARY = 2
+
+
+class GapCause(StrEnum):
+    """Why messages may have been missed."""
+
+    SERVER_CLOSED = "server_closed"
+    """The server sent a close frame."""
+    CONNECTION_LOST = "connection_lost"
+    """The connection ended without a close frame."""
+    PING_TIMEOUT = "ping_timeout"
+    """The server no longer answered pings."""
+    IDLE_TIMEOUT = "idle_timeout"
+    """Nothing arrived for longer than `idle_timeout`."""
+    MESSAGE_TOO_BIG = "message_too_big"
+    """A message exceeded `max_message_bytes`; it is lost."""
+    PROTOCOL_ERROR = "protocol_error"
+    """The server broke the WebSocket protocol."""
+    BACKPRESSURE = "backpressure"
+    """Reading had stopped because the disk could not take more."""
+    PLANNED_RESTART = "planned_restart"
+    """Capture was stopped and started again."""
+    UNCLEAN_STOP = "unclean_stop"
+    """Capture was killed, crashed or lost power."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connection is open and its open messages are sent."""
+
+    kind: ClassVar[str] = "opened"
+    url: str
+    """Without user, password, query and fragment."""
+    subprotocol: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A connection ended."""
+
+    kind: ClassVar[str] = "closed"
+    cause: GapCause
+    code: int
+    reason: str
+    messages: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """From `start` to `end` messages may have been missed; everything missed lies inside."""
+
+    kind: ClassVar[str] = "gap"
+    start: datetime
+    end: datetime
+    cause: GapCause
+    code: int | None = None
+    """Close code, where a connection was closed."""
+    reason: str = ""
+    previous_epoch: int | None = None
+    previous_connection: int | None = None
+    """The connection that ended; `None` if that one's records are lost."""
+    attempts: int = 1
+    """Connection attempts that it took to end the gap."""
+
+
+ConnectionEvent = Opened | Closed | Gap
+
+_KINDS: dict[str, type[Opened] | type[Closed] | type[Gap]] = {event.kind: event for event in (Opened, Closed, Gap)}
+
+
+def encode_event(event: ConnectionEvent) -> bytes:
+    """The payload of an event's record: a JSON object; times are ISO 8601, in UTC."""
+    content = {
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(event).items()
+    }
+    return json.dumps({"event": event.kind} | content).encode()
+
+
+def decode_event(payload: bytes) -> ConnectionEvent:
+    """Read an event's payload; keys that a later version may have added are left out.
+
+    Raises:
+        ValueError: it is not the payload of an event.
+    """
+    content = json.loads(payload)
+    kind = _KINDS.get(content.get("event"))
+    if kind is None:
+        message = f"not a connection event: {payload[:80]!r}"
+        raise ValueError(message)
+    values = {field.name: content[field.name] for field in fields(kind) if field.name in content}
+    if "cause" in values:
+        values["cause"] = GapCause(values["cause"])
+    for name in ("start", "end"):
+        if name in values:
+            values[name] = datetime.fromisoformat(values[name])
+    return kind(**values)

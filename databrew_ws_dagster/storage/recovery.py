@@ -1,0 +1,62 @@
+"""What a capture that ended left behind: the last thing it is known to have written.
+
+Reads only; sealing the segments it left is the sealer's work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from databrew_ws_dagster.storage.layout import StreamPlaces
+from databrew_ws_dagster.storage.pending import list_pending
+from databrew_ws_dagster.storage.segment import Block, read_blocks, read_header
+from databrew_ws_dagster.storage.spool import list_segments, position_of
+
+
+@dataclass(frozen=True, slots=True)
+class LastWritten:
+    """The end of the newest log on disk."""
+
+    epoch: int
+    connection: int
+    first_received_at_ns: int
+    """Of the oldest record in that segment (Unix ns)."""
+    caught_up_at_ns: int | None
+    """When, as far as the log tells, nothing was left unread on the socket."""
+
+
+def find_last_written(places: StreamPlaces) -> LastWritten | None:
+    """Look through the unsealed segments, newest first; `None` if no record is in them."""
+    for path in reversed(list_segments(places)):
+        found = _end_of(path)
+        if found is not None:
+            return found
+    return None
+
+
+def newest_epoch(places: StreamPlaces) -> int:
+    """The newest epoch that has left anything unsealed or pending here; 0 if none has."""
+    epochs = [position_of(path)[0] for path in list_segments(places)]
+    epochs += [batch.epoch for batch in list_pending(places)]
+    return max(epochs, default=0)
+
+
+def _end_of(path: Path) -> LastWritten | None:
+    first: Block | None = None
+    last: Block | None = None
+    caught_up_at_ns: int | None = None
+    with path.open("rb") as file:
+        read_header(file)
+        for part in read_blocks(file, batch_id=path.stem):
+            if isinstance(part, Block):
+                first, last = first or part, part
+                caught_up_at_ns = part.last_received_at_ns if part.is_caught_up else caught_up_at_ns
+    if first is None or last is None:
+        return None
+    return LastWritten(
+        epoch=position_of(path)[0],
+        connection=last.connection,
+        first_received_at_ns=first.base_ns,
+        caught_up_at_ns=caught_up_at_ns,
+    )

@@ -1,0 +1,67 @@
+"""Recovery finds the end of the log, whatever state it is in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from databrew_ws_dagster.storage.layout import StreamPlaces
+from databrew_ws_dagster.storage.recovery import LastWritten, find_last_written, newest_epoch
+from databrew_ws_dagster.storage.segment import SegmentHeader, encode_block
+from databrew_ws_dagster.storage.spool import OpenSegment
+from databrew_ws_dagster_tests.capture.scenario import places_in
+
+EPOCH = 1_800_000_000_000_000_000
+
+
+def write_segment(places: StreamPlaces, sequence: int, *, caught_up: list[bool]) -> Path:
+    """A segment with one record per block, received a second apart."""
+    segment = OpenSegment(places, SegmentHeader("rides", EPOCH, sequence, "w", EPOCH, "d1"))
+    for second, is_caught_up in enumerate(caught_up):
+        record = (EPOCH + (100 * sequence + second) * 10**9, 1, b"x")
+        segment.append(
+            encode_block(
+                [record],
+                batch_id=segment.batch_id,
+                connection=sequence,
+                first_ordinal=second,
+                is_caught_up=is_caught_up,
+            )
+        )
+    segment.close()
+    return segment.path
+
+
+def at(sequence: int, second: int) -> int:
+    """When a record of `write_segment` was received."""
+    return EPOCH + (100 * sequence + second) * 10**9
+
+
+def test_an_empty_spool_has_no_end(tmp_path: Path) -> None:
+    """Nothing was ever written here."""
+    assert find_last_written(places_in(tmp_path)) is None
+    assert newest_epoch(places_in(tmp_path)) == 0
+
+
+def test_the_newest_segment_with_records_is_the_end(tmp_path: Path) -> None:
+    """Segments that were only begun are passed over."""
+    places = places_in(tmp_path)
+    write_segment(places, 1, caught_up=[True])
+    write_segment(places, 2, caught_up=[True, True, False])
+    write_segment(places, 3, caught_up=[])
+    assert find_last_written(places) == LastWritten(EPOCH, 2, at(2, 0), at(2, 1))
+    assert newest_epoch(places) == EPOCH
+
+
+def test_a_torn_tail_is_not_the_end(tmp_path: Path) -> None:
+    """The last whole block counts."""
+    places = places_in(tmp_path)
+    path = write_segment(places, 1, caught_up=[True, True])
+    path.write_bytes(path.read_bytes()[:-1])
+    assert find_last_written(places) == LastWritten(EPOCH, 1, at(1, 0), at(1, 0))
+
+
+def test_a_log_that_was_never_caught_up_says_so(tmp_path: Path) -> None:
+    """No proof is no proof."""
+    places = places_in(tmp_path)
+    write_segment(places, 1, caught_up=[False])
+    assert find_last_written(places) == LastWritten(EPOCH, 1, at(1, 0), None)
