@@ -15,6 +15,7 @@ _COMMANDS = {
     "check": "Check a definition file; name every mistake.",
     "demo": "Start a playground server and Dagster with everything switched on.",
     "playground": "Serve taxi rides over a WebSocket, and misbehave when told to.",
+    "rejudge": "Judge windows again from raw, under the definition as it is now.",
     "replay": "Serve recorded messages over a WebSocket.",
     "schema": "Print the JSON Schema of the definition file.",
     "status": "Show what capture does: state, rate, backlog, last gap.",
