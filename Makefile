@@ -62,7 +62,7 @@ wheel: setup
 	$(BIN)/python -m databrew_ws_dagster_tests.wheel dist/*.whl
 
 screenshots: setup
-	$(BIN)/python -m databrew_ws_dagster_tests.browser.screenshots
+	$(BIN)/python -m databrew_ws_dagster_tests.browser
 
 clean:
 	rm -rf .venv .databrew dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -54,7 +54,9 @@ def command(ui_port: int, rate: float, seed: int, drift_after: float) -> None:
     _stop_on_terminate()
     with (
         contextlib.suppress(KeyboardInterrupt),
-        Playground(rate_per_s=rate, seed=seed, ledger=Ledger(capacity=0)) as playground,
+        Playground(
+            rate_per_s=rate, seed=seed, first_log_id=_next_log_id(places), ledger=Ledger(capacity=0)
+        ) as playground,
     ):
         _say(f"taxi rides at {playground.url}, {rate:g} a second")
         port = _free_port(ui_port)
@@ -87,6 +89,17 @@ def _refuse_if_unusable(layout: Layout, places: StreamPlaces) -> None:
             f"{_STREAM} is already being captured by {holder}: a demo runs in this folder; "
             f"stop it, or set {HOME_VARIABLE} to another folder"
         )
+
+
+def _next_log_id(places: StreamPlaces) -> int:
+    """One more than the table holds, so that a second demo brings new rides and not repeats."""
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+    if not (places.table / "_delta_log").is_dir():
+        return 1
+    files = pa.table(DeltaTable(str(places.table)).get_add_actions(flatten=True)).to_pylist()
+    return max((file.get("max.log_id") or 0 for file in files), default=0) + 1
 
 
 def _stop_on_terminate() -> None:

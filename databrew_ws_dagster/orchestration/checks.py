@@ -7,6 +7,7 @@ crashes raises; `passed=False` means only that the data is not as declared.
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -134,8 +135,8 @@ def _findings_table(findings: Sequence[WindowFinding]) -> dg.TableMetadataValue:
                     "count": finding.count,
                     "expected": finding.expected,
                     "seen": finding.seen,
-                    "first": finding.first_at.isoformat() if finding.first_at else "",
-                    "last": finding.last_at.isoformat() if finding.last_at else "",
+                    "first": _clock(finding.first_at),
+                    "last": _clock(finding.last_at),
                     "samples": " | ".join(finding.samples),
                 }
             )
@@ -155,6 +156,11 @@ def _findings_table(findings: Sequence[WindowFinding]) -> dg.TableMetadataValue:
             ]
         ),
     )
+
+
+def _clock(at: datetime | None) -> str:
+    """A UTC time as short as people need it beside others."""
+    return f"{at:%m-%d %H:%M:%S}" if at else ""
 
 
 def _quarantine_share(definition: StreamDefinition, state: WindowState) -> _Outcome:
@@ -202,8 +208,8 @@ def _gaps_table(gaps: Sequence[Gap]) -> dg.TableMetadataValue:
         [
             dg.TableRecord(
                 {
-                    "start": gap.start.isoformat(),
-                    "end": gap.end.isoformat(),
+                    "start": _clock(gap.start),
+                    "end": _clock(gap.end),
                     "seconds": _seconds(gap),
                     "cause": str(gap.cause),
                     "code": gap.code if gap.code is not None else "",
