@@ -1,0 +1,164 @@
+"""Judges a batch of messages: decode, pass the gate, resolve keys, account for every one.
+
+The order of the steps; each step is a module of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+
+from databrew_ws_dagster.core.arrow import QUARANTINE_SCHEMA, accepted_schema
+from databrew_ws_dagster.core.definition import StreamDefinition
+from databrew_ws_dagster.core.drift import Drift, Verdict
+from databrew_ws_dagster.core.finding import Reason
+from databrew_ws_dagster.core.judge.columnar import decode_columns
+from databrew_ws_dagster.core.judge.decoded import MESSAGE, RECORD, Decoded, Key, decoded_schema
+from databrew_ws_dagster.core.judge.findings import sum_up
+from databrew_ws_dagster.core.judge.judgement import Judgement, KnownRows, Remark, Tally
+from databrew_ws_dagster.core.judge.keys import find_repeats
+from databrew_ws_dagster.core.pandera_schema import find_refused_rows
+
+_LINEAGE_SOURCES = {
+    "_batch_id": "batch_id",
+    "_epoch": "epoch",
+    "_connection": "connection",
+    "_ordinal": "ordinal",
+    "_received_at": "received_at",
+}
+
+
+def judge(messages: pa.Table, *, definition: StreamDefinition, known_rows: KnownRows) -> Judgement:
+    """Judge messages against a definition: a pure function of its arguments.
+
+    Args:
+        messages: Data messages in coordinate order: the raw columns (`epoch`, `connection`, `ordinal`,
+            `received_at`, `opcode` 1 or 2, `payload`) and `batch_id` (string, or dictionary of strings).
+        known_rows: Looks up rows that are committed already.
+    """
+    batch_ids: list[str] = messages["batch_id"].to_pylist()
+    tally = {batch_id: Tally(batch_id) for batch_id in dict.fromkeys(batch_ids)}
+    for batch_id, count in Counter(batch_ids).items():
+        tally[batch_id].messages = count
+    decoded = Decoded(decoded_schema(definition), batch_ids, tally)
+    decode_columns(messages, definition=definition, into=decoded)
+    rows = _with_lineage(decoded.rows(), messages, definition)
+    rows = _pass_gate(rows, decoded, messages, definition)
+    rows, duplicates = _resolve_keys(rows, decoded, messages, definition, known_rows)
+    remarks = _remarks(decoded, duplicates)
+    _count(tally, decoded, remarks, rows)
+    return Judgement(
+        accepted=rows.select(accepted_schema(definition).names),
+        quarantined=_quarantined(decoded, messages, definition),
+        findings=sum_up(remarks, messages=messages, batch_ids=batch_ids, tally=tally, definition=definition),
+        tally=tally,
+        remarks=remarks,
+    )
+
+
+def _with_lineage(rows: pa.Table, messages: pa.Table, definition: StreamDefinition) -> pa.Table:
+    schema = accepted_schema(definition)
+    origins = messages.select(list(_LINEAGE_SOURCES.values())).take(rows[MESSAGE])
+    for name, source in _LINEAGE_SOURCES.items():
+        rows = rows.append_column(schema.field(name), origins[source].cast(schema.field(name).type))
+    return rows
+
+
+def _keys(rows: pa.Table) -> list[Key]:
+    return list(zip(rows[MESSAGE].to_pylist(), rows[RECORD].to_pylist(), strict=True))
+
+
+def _without(rows: pa.Table, dropped: list[int]) -> pa.Table:
+    if not dropped:
+        return rows
+    keep = np.ones(rows.num_rows, dtype=bool)
+    keep[dropped] = False
+    return rows.filter(pa.array(keep))
+
+
+def _pass_gate(rows: pa.Table, decoded: Decoded, messages: pa.Table, definition: StreamDefinition) -> pa.Table:
+    """Quarantine what the pandera schema refuses: a rule of the definition, or a decoder that is wrong."""
+    refused = find_refused_rows(rows, definition) if rows.num_rows else {}
+    keys = _keys(rows.take(list(refused))) if refused else []
+    for key, failures in zip(keys, refused.values(), strict=True):
+        decoded.refuse(key, messages, definition)
+        decoded.reasons.setdefault(key, []).extend(
+            Reason(Drift.TYPE_CHANGED, Verdict.QUARANTINE, column, check, "value refused by the schema")
+            for column, check in failures
+        )
+    return _without(rows, list(refused))
+
+
+def _resolve_keys(
+    rows: pa.Table, decoded: Decoded, messages: pa.Table, definition: StreamDefinition, known_rows: KnownRows
+) -> tuple[pa.Table, set[Key]]:
+    """Drop repeats of rows that are there already; quarantine rows that contradict one."""
+    candidates = rows.select(accepted_schema(definition).names)
+    repeats = find_repeats(candidates, definition=definition, known_rows=known_rows)
+    dropped = [repeat.row for repeat in repeats]
+    duplicates: set[Key] = set()
+    for key, repeat in zip(_keys(rows.take(dropped)) if dropped else [], repeats, strict=True):
+        decoded.reasons.setdefault(key, []).append(repeat.reason)
+        if repeat.reason.verdict is Verdict.DUPLICATE:
+            duplicates.add(key)
+        else:
+            decoded.refuse(key, messages, definition)
+    return _without(rows, dropped), duplicates
+
+
+def _remarks(decoded: Decoded, duplicates: set[Key]) -> tuple[Remark, ...]:
+    def verdict_of(key: Key) -> Verdict:
+        if key in decoded.refused:
+            return Verdict.QUARANTINE
+        return Verdict.DUPLICATE if key in duplicates else Verdict.WARN
+
+    remarks = [Remark(*key, verdict_of(key), tuple(reasons)) for key, reasons in decoded.reasons.items()]
+    remarks += [Remark(message, 0, Verdict.CONTROL, ()) for message in decoded.control]
+    return tuple(sorted(remarks, key=lambda remark: (remark.message, remark.record)))
+
+
+def _count(tally: dict[str, Tally], decoded: Decoded, remarks: tuple[Remark, ...], rows: pa.Table) -> None:
+    for batch_id, count in Counter(rows["_batch_id"].to_pylist()).items():
+        tally[batch_id].accepted = count
+    for message in decoded.empty:
+        tally[decoded.batch_ids[message]].empty += 1
+    for remark in remarks:
+        counts = tally[decoded.batch_ids[remark.message]]
+        counts.classes.update({str(reason.drift) for reason in remark.reasons})
+        counts.warned += remark.verdict is Verdict.WARN
+        counts.quarantined += remark.verdict is Verdict.QUARANTINE
+        counts.duplicates += remark.verdict is Verdict.DUPLICATE
+        counts.control += remark.verdict is Verdict.CONTROL
+    for counts in tally.values():
+        counts.records = counts.accepted + counts.quarantined + counts.duplicates
+
+
+def _quarantined(decoded: Decoded, messages: pa.Table, definition: StreamDefinition) -> pa.Table:
+    keys = sorted(decoded.refused)
+    origins = messages.take([message for message, _ in keys]) if keys else messages.slice(0, 0)
+    whole = origins["payload"].to_pylist()
+    columns = {name: origins[source] for name, source in _LINEAGE_SOURCES.items()}
+    columns["_record"] = [record for _, record in keys]
+    columns["opcode"] = origins["opcode"]
+    columns["payload"] = [decoded.refused[key] or payload for key, payload in zip(keys, whole, strict=True)]
+    columns["reasons"] = [
+        [
+            {
+                "class": str(reason.drift),
+                "column": reason.column,
+                "expected": reason.expected,
+                "seen": reason.seen_text,
+            }
+            for reason in decoded.reasons[key]
+            if reason.verdict is Verdict.QUARANTINE
+        ]
+        for key in keys
+    ]
+    columns["definition_hash"] = [definition.digest] * len(keys)
+    arrays = [
+        column.cast(field.type) if isinstance(column, pa.ChunkedArray) else pa.array(column, field.type)
+        for field, column in ((field, columns[field.name]) for field in QUARANTINE_SCHEMA)
+    ]
+    return pa.Table.from_arrays(arrays, schema=QUARANTINE_SCHEMA)
