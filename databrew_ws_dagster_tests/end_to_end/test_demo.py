@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -43,7 +44,11 @@ def test_the_demo_fills_a_table_and_ctrl_c_ends_everything_it_started(tmp_path: 
             demo.send_signal(signal.SIGINT)
             assert demo.wait(TIMEOUT_S) == 0, output.read_text()
         finally:
+            left = processes_of(tmp_path) if demo.poll() is None else {}
             demo.kill()
+            for number in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
     await_that(lambda: not processes_of(tmp_path), "no process is left")
     print(f"first row {first_row_s:.0f} s after the address was printed")
 
@@ -52,13 +57,13 @@ def count(table: Path) -> int:
     return DeltaTable(str(table)).count() if (table / "_delta_log").is_dir() else 0
 
 
-def processes_of(folder: Path) -> list[str]:
-    """Command lines of the processes whose environment names `folder`."""
-    found = []
+def processes_of(folder: Path) -> dict[int, str]:
+    """Command lines, by process id, of the processes whose environment names `folder`."""
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if str(folder).encode() in (process / "environ").read_bytes() and process.name != str(os.getpid()):
-                found.append((process / "cmdline").read_text())
+                found[int(process.name)] = (process / "cmdline").read_text()
         except OSError:
             continue
     return found

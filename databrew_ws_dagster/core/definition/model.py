@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 
 from databrew_ws_dagster.core.definition.base import Model, refuse
 from databrew_ws_dagster.core.definition.column import Column, refused_names
+from databrew_ws_dagster.core.definition.contract import Contract
 from databrew_ws_dagster.core.definition.quantity import ByteSize, Seconds
 from databrew_ws_dagster.core.definition.source import Source
 from databrew_ws_dagster.core.definition.template import Template
@@ -57,7 +58,7 @@ class Window(Model):
 
     size: WindowSize = Field(default=WindowSize.HOURLY, description="Length of a window, in UTC.")
     start: date | None = Field(
-        default=None, description="First day that has partitions, in UTC; by default that of the first message."
+        default=None, description="First day that has partitions, in UTC; by default they begin with the first message."
     )
 
 
@@ -87,6 +88,7 @@ class StreamDefinition(Model):
     decode: Decode = Decode()
     batch: BatchLimits = BatchLimits()
     window: Window = Window()
+    contract: Contract = Contract()
     alerts: Alerts = Alerts()
     file: str
     digest: str
