@@ -1,16 +1,18 @@
 # Two commands matter: `make demo` and `make test`. Both set up `.venv` by themselves.
-.PHONY: setup demo dev test lint types check-layers unit end-to-end validate-definitions wheel screenshots clean
+.PHONY: setup demo dev test lint types check-layers unit end-to-end validate-definitions wheel torture screenshots clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest --basetemp=.databrew/pytest
 
 help:
 	@echo "make demo         a live feed into a table, in the Dagster UI; Ctrl-C ends it"
 	@echo "make test         every test and check"
 	@echo "make dev          Dagster with your own definition files in pipelines/"
+	@echo "make torture      faults that take minutes or root; what they cost: docs/reliability.md"
 	@echo "make setup        only the environment, in .venv"
 	@echo "make screenshots  the pictures in docs/"
 
@@ -46,11 +48,13 @@ check-layers: setup
 	$(BIN)/lint-imports
 
 unit: setup
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not end_to_end" --cov --cov-report=
+	@mkdir -p .databrew
+	$(PYTEST) -n $(WORKERS) -m "not end_to_end" --cov --cov-report=
 
 # One after the other: each has a Dagster instance with its daemon, and the machine may have two cores.
 end-to-end: setup
-	$(BIN)/python -m pytest -m end_to_end --cov --cov-append --cov-report=term:skip-covered
+	@mkdir -p .databrew
+	$(PYTEST) -m end_to_end --cov --cov-append --cov-report=term:skip-covered
 
 validate-definitions: setup
 	@mkdir -p .databrew/validate && cp dagster.yaml .databrew/validate/
@@ -60,6 +64,9 @@ validate-definitions: setup
 wheel: setup
 	rm -rf dist && $(BIN)/python -m build --quiet --wheel --installer uv
 	$(BIN)/python -m databrew_ws_dagster_tests.wheel dist/*.whl
+
+torture: setup
+	$(BIN)/python -m databrew_ws_dagster_tests.torture $(ARGS)
 
 screenshots: setup
 	$(BIN)/python -m databrew_ws_dagster_tests.browser

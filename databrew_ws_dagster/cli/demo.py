@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -124,10 +125,11 @@ def _dagster(layout: Layout, places: StreamPlaces, *, ui_port: int, feed_url: st
         CONFIG_VARIABLE: str(Path("pipelines/taxi_rides.yaml").absolute()),
         _URL_VARIABLE: feed_url,
     }
-    with _log_file(layout).open("ab") as log:
+    # Dagster's sockets and scratch files, some of which outlive it.
+    with tempfile.TemporaryDirectory(prefix="databrew-ws-") as scratch, _log_file(layout).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter
             [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(ui_port)],
-            env=environ,
+            env=environ | {"TMPDIR": scratch},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -144,16 +146,19 @@ def _stop(process: subprocess.Popen[bytes], places: StreamPlaces) -> None:
     """End Dagster and all it started; capture first, so that it can seal what it received."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _say("stopping")
-    # Stopped before capture, the daemon's supervisor cannot start another one.
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGTERM)
-    request_stop(places)
-    deadline = time.monotonic() + _STOP_TIMEOUT_S
-    while (probe_lease(places) or process.poll() is None) and time.monotonic() < deadline:
-        time.sleep(_POLL_S)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        # Told first, the daemon's supervisor does not start another capture.
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        if probe_lease(places) is not None:
+            request_stop(places)
+        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        while (probe_lease(places) or process.poll() is None) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _await_ui(address: str, is_alive: Callable[[], bool], layout: Layout) -> None:

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -91,26 +92,27 @@ class Installation:
     @contextlib.contextmanager
     def dagster(self) -> Iterator[None]:
         """Run `dagster dev` until the context ends; then nothing of it is left."""
-        with self.log.open("ab") as log:
+        # Its sockets and scratch files; a socket's path must be short.
+        with tempfile.TemporaryDirectory(prefix="databrew-ws-") as scratch, self.log.open("ab") as log:
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "dagster", "dev", "-w", str(REPOSITORY / "workspace.yaml")),
                     *("-h", "127.0.0.1", "-p", str(self.port)),
                 ],
                 cwd=self.root,
-                env=self.full_environ,
+                env=self.full_environ | {"TMPDIR": scratch},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        try:
-            await_that(self._has_loaded, f"Dagster has loaded the code location; its log is {self.log}")
-            yield
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            try:
+                await_that(self._has_loaded, f"Dagster has loaded the code location; its log is {self.log}")
+                yield
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         """Ask the webserver."""
