@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -22,6 +23,7 @@ from databrew_ws_dagster.cli.verdicts import Summary, message_lines
 from databrew_ws_dagster.core.arrow import accepted_schema
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.core.judge import judge
+from databrew_ws_dagster.core.sequence import SequenceFollower
 from databrew_ws_dagster.playground.recording import RecordedMessage, read_raw_recording, read_recording
 from databrew_ws_dagster.storage.definitions import load_definition
 
@@ -30,6 +32,8 @@ PART_MESSAGES = 50_000
 
 _STANDARD_INPUT = Path("/dev/stdin")
 _UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+# Declared names hold no control characters, so this one collides with none.
+_ROW = "\x1frow"
 
 
 @click.command(
@@ -61,10 +65,12 @@ def command(*, definition_file: Path, messages_file: Path, raw: bool, as_json: b
     recorded = read_raw_recording(path) if raw else read_recording(path)
     summary = Summary(definition)
     accepted = _AcceptedRows(definition)
+    sequence = SequenceFollower(definition)
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("judging", total=_line_count(path))
         for part in _parts(recorded):
             judgement = judge(part, definition=definition, known_rows=accepted.with_keys)
+            judgement = replace(judgement, findings=(*judgement.findings, *sequence.follow(judgement)))
             accepted.add(judgement.accepted)
             summary.add(judgement)
             if as_json:
@@ -89,8 +95,8 @@ class _AcceptedRows:
         """The accepted rows whose primary key is among `keys`."""
         if not self._rows.num_rows:
             return self._rows
-        numbered = self._rows.select(self._key).append_column("row", pa.array(range(self._rows.num_rows)))
-        return self._rows.take(numbered.join(keys, keys=self._key, join_type="left semi")["row"])
+        numbered = self._rows.select(self._key).append_column(_ROW, pa.array(range(self._rows.num_rows)))
+        return self._rows.take(numbered.join(keys, keys=self._key, join_type="left semi")[_ROW])
 
     def add(self, rows: pa.Table) -> None:
         """Remember accepted rows."""

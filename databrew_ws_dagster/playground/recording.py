@@ -8,13 +8,16 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
 from databrew_ws_dagster.errors import StorageError
+
+_TIMES_S = range(-62_135_596_800, 253_402_300_800)
+"""The years 1 to 9999, all that a timestamp can hold."""
+_CONNECTIONS = range(-(2**31), 2**31)
 
 _FORMAT = (
     'each line is {"payload": "<text>"} or {"opcode": "text"|"binary", "payload_b64": "<base64>"}, '
@@ -100,10 +103,12 @@ def _time_of(rest: dict[object, object]) -> float | None:
     match rest.get("received_at"):
         case None:
             return None
-        case (int() | float()) as seconds if not isinstance(seconds, bool) and math.isfinite(seconds):
+        case (int() | float()) as seconds if (
+            not isinstance(seconds, bool) and _TIMES_S.start <= seconds < _TIMES_S.stop
+        ):
             return float(seconds)
         case other:
-            message = f"received_at is {other!r}, not Unix seconds"
+            message = f"received_at is {other!r}, not Unix seconds of the years 1 to 9999"
             raise ValueError(message)
 
 
@@ -111,5 +116,6 @@ def _boundaries_of(rest: dict[object, object]) -> tuple[int | None, int | None]:
     connection, batch = rest.get("connection"), rest.get("batch")
     match connection, batch:
         case (int() | None, int() | None) if not isinstance(connection, bool) and not isinstance(batch, bool):
-            return connection, batch
-    raise ValueError("connection and batch are integers")
+            if connection is None or connection in _CONNECTIONS:
+                return connection, batch
+    raise ValueError("connection and batch are integers, and a connection has 32 bits")

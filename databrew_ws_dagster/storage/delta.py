@@ -23,6 +23,8 @@ from databrew_ws_dagster.errors import StorageError
 
 WINDOW_COLUMN = "_window"
 BATCH_COLUMN = "_batch_id"
+# Declared names hold no control characters, so this one collides with none.
+_POSITION = "\x1fposition"
 _CONFIGURATION = {
     # Opening a table reads the log since its last checkpoint: a bound on it keeps commits as fast as the first.
     "delta.checkpointInterval": "20",
@@ -158,6 +160,13 @@ class WindowedTable:
             filters += [(column, ">=", lowest), (column, "<=", highest)]
         return list(self._open().file_uris(file_pruning_predicate=filters))
 
+    def windows_before(self, window: str, *, at_most: int) -> list[str]:
+        """Keys of the newest windows before one that hold rows, in order of time."""
+        if not self.exists():
+            return []
+        partitions = {partition[WINDOW_COLUMN] for partition in self._open().partitions()}
+        return sorted(key for key in partitions if key < window)[-at_most:]
+
     def version(self) -> int | None:
         """The latest version of the table; None before the first commit."""
         return int(self._open().version()) if self.exists() else None
@@ -235,9 +244,9 @@ def matching_rows(files: Sequence[str], schema: pa.Schema, keys: pa.Table) -> pa
     if len(keys.column_names) > 1 and len(found):
         # Column by column finds too much when a key has several columns. Joined on the key columns alone,
         # because Arrow joins carry no nested columns.
-        positions = found.select(keys.column_names).append_column("_position", pa.array(range(len(found))))
+        positions = found.select(keys.column_names).append_column(_POSITION, pa.array(range(len(found))))
         matches = positions.join(keys, keys.column_names, join_type="left semi")
-        found = found.take(matches["_position"].combine_chunks().sort())
+        found = found.take(matches[_POSITION].combine_chunks().sort())
     return found.select(schema.names)
 
 

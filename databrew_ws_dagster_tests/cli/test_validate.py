@@ -164,3 +164,17 @@ def test_a_recording_of_a_real_exchange_is_judged_to_the_last_message() -> None:
             assert line["row"] == {name: message.get(name) for name in line["row"]}
     assert last["summary"]["accepted"] == sum(message["type"] == "ticker" for message in sent) == 107
     assert result.exit_code == 0
+
+
+def test_keys_are_compared_across_parts_whatever_the_key_column_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(validate, "PART_MESSAGES", 2)
+    definition = tmp_path / "things.yaml"
+    definition.write_text(
+        "service:\n  stream_schema:\n    - stream: things\n      columns:\n"
+        "        - {name: row, databrewType: Int32, pk: true}\n"
+        "source:\n  driver: websocket\n  config: {url: 'ws://127.0.0.1:9'}\n"
+    )
+    lines, _, _ = _judge(tmp_path, definition, [{"payload": f'{{"row":{key}}}'} for key in (1, 2, 3, 1)])
+    assert [line["verdict"] for line in lines] == ["accept", "accept", "accept", "duplicate"]

@@ -24,7 +24,7 @@ messages = st.builds(
     opcode=st.sampled_from(Opcode),
     payload=st.binary(max_size=50),
     received_at_s=st.none() | st.floats(0, 4e9),
-    connection=st.none() | st.integers(),
+    connection=st.none() | st.integers(-(2**31), 2**31 - 1),
     batch=st.none() | st.integers(),
 )
 
@@ -76,7 +76,10 @@ def test_raw_lines_are_text_messages_without_their_line_ends(tmp_path: Path) -> 
         b'{"payload": "x", "received_at": true}',
         b'{"payload": "x", "received_at": NaN}',
         b'{"payload": "x", "received_at": 1' + b"0" * 400 + b"}",
+        b'{"payload": "x", "received_at": 253402300800}',
+        b'{"payload": "x", "received_at": -1e18}',
         b'{"payload": "x", "connection": true}',
+        b'{"payload": "x", "connection": 2147483648}',
         b'{"payload": "x", "batch": "first"}',
         b'{"payload": "\xff"}',
         b"[" * 100_000,

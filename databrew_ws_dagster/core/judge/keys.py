@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from databrew_ws_dagster.core.arrow import LINEAGE_FIELDS, RESCUED
-from databrew_ws_dagster.core.definition import StreamDefinition
+from databrew_ws_dagster.core.definition import Column, StreamDefinition
 from databrew_ws_dagster.core.drift import CATALOGUE, Drift, Verdict
 from databrew_ws_dagster.core.finding import Reason
 from databrew_ws_dagster.core.judge.document import same_value
@@ -71,9 +72,9 @@ def _judge_pairs(
 ) -> Iterator[Repeat]:
     firsts, repeats = rows.take(pairs[:, 0]), rows.take(pairs[:, 1])
     content = [name for name in rows.column_names if name not in _LINEAGE]
-    json_texts = {column.name for column in definition.columns if column.is_free_form} | {RESCUED.name}
+    columns = {column.name: column for column in definition.columns}
     differs = {
-        name: _differs(firsts[name], repeats[name], is_json=name in json_texts)
+        name: _differs(firsts[name], repeats[name], columns.get(name))
         for name in content
         if name not in definition.primary_key
     }
@@ -107,22 +108,40 @@ def _repeat_class(first: dict[str, object], repeat: dict[str, object]) -> Drift:
 
 
 def _place(row: dict[str, object]) -> str:
-    return f"{row['_epoch']}/{row['_connection']}/{row['_ordinal']}"
+    place = f"{row['_epoch']}/{row['_connection']}/{row['_ordinal']}"
+    return f"{place} record {row['_record']}" if row["_record"] else place
 
 
-def _differs(left: pa.ChunkedArray, right: pa.ChunkedArray, *, is_json: bool) -> npt.NDArray[np.bool_]:
-    """Row by row, whether two columns of one type differ; null equals null."""
+def _differs(left: pa.ChunkedArray, right: pa.ChunkedArray, column: Column | None) -> npt.NDArray[np.bool_]:
+    """Row by row, whether two columns of one type differ; null equals null.
+
+    Args:
+        column: What the values are declared as; None for the rescued fields, which are JSON text.
+    """
     if pa.types.is_nested(left.type):
-        return np.array([a != b for a, b in zip(left.to_pylist(), right.to_pylist(), strict=True)], dtype=bool)
-    both_null = pc.and_(pc.is_null(left), pc.is_null(right))
-    equal = pc.fill_null(pc.equal(left, right), False)  # noqa: FBT003 - Arrow's own signature
-    differs = np.array(pc.invert(pc.or_(equal, both_null)).to_numpy(), dtype=bool)
-    if is_json:
-        # Whitespace and the order of keys are no other content.
+        differs = np.array([a != b for a, b in zip(left.to_pylist(), right.to_pylist(), strict=True)], dtype=bool)
+    else:
+        both_null = pc.and_(pc.is_null(left), pc.is_null(right))
+        equal = pc.fill_null(pc.equal(left, right), False)  # noqa: FBT003 - Arrow's own signature
+        differs = np.array(pc.invert(pc.or_(equal, both_null)).to_numpy(), dtype=bool)
+    if _holds_json_text(column):
         for row in np.flatnonzero(differs):
-            differs[row] = not _is_same_json(left[row].as_py(), right[row].as_py())
+            differs[row] = not _is_same(left[row].as_py(), right[row].as_py(), column)
     return differs
 
 
-def _is_same_json(left: str | None, right: str | None) -> bool:
-    return left is not None and right is not None and same_value(parse_value(left), parse_value(right))
+def _holds_json_text(column: Column | None) -> bool:
+    return column is None or column.is_free_form or any(_holds_json_text(child) for child in column.columns)
+
+
+def _is_same(left: Any, right: Any, column: Column | None) -> bool:
+    """Whether two values differ at most in the whitespace and order of keys of the JSON text they hold."""
+    if left is None or right is None or left == right:
+        return bool(left == right)
+    if isinstance(left, list):
+        return len(left) == len(right) and all(_is_same(a, b, column) for a, b in zip(left, right, strict=True))
+    if isinstance(left, dict) and column is not None:
+        return all(_is_same(left[child.name], right[child.name], child) for child in column.columns)
+    if column is None or column.is_free_form:
+        return same_value(parse_value(left), parse_value(right))
+    return False

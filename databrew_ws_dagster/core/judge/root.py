@@ -36,6 +36,8 @@ _CONTROL_KEYS = frozenset(
     {"ping", "pong", "heartbeat", "hb", "ack", "subscribed", "unsubscribed", "subscriptions", "welcome", "hello"}
     | {"connected", "keepalive", "jsonrpc", "subscribe", "unsubscribe"}
 )
+_ANSWER_KEYS = frozenset({"result", "success", "ok"})
+"""Keys that answer a request with a literal: true or null for yes, false for no."""
 _ERROR_KEYS = frozenset({"error", "errors", "err", "errorcode", "errormessage", "errormsg"})
 _CONTROL_WORDS = (
     *("heartbeat", "ping", "pong", "subscri", "ack", "welcome", "hello", "connected", "keepalive", "keep-alive"),
@@ -178,9 +180,12 @@ def _decoded_again(root: Node) -> Node:
     """What a string holds that is itself JSON, however often it was encoded; else the string."""
     node = root
     while node.kind is Kind.STRING:
+        text = node.text.strip()
         try:
-            node = parse_value(node.text.strip())
+            node = parse_value(text)
         except JsonTextError:
+            return root
+        if node.end < len(text):
             return root
     return node
 
@@ -227,10 +232,13 @@ def _diagnose_control(root: Node, at_root: set[str], sample: Callable[[Node], st
             return [_control(key, sample(node), is_error=True)]
         if any(word.startswith(part) or word.endswith(part) for part in _CONTROL_WORDS):
             return [_control(key, sample(node), is_error=False)]
-    for name in folded:
-        if name in _CONTROL_KEYS and not at_root:
-            key, node = folded[name]
+    if at_root:
+        return []
+    for name, (key, node) in folded.items():
+        if name in _CONTROL_KEYS:
             return [_control(key, sample(node), is_error=False)]
+        if name in _ANSWER_KEYS and node.kind in (Kind.BOOLEAN, Kind.NULL):
+            return [_control(key, sample(node), is_error=node.text == "false")]
     return []
 
 

@@ -19,6 +19,15 @@ UNWRAPPED = define(
     COLUMNS,
     "decode:\n  records: data\n  ignore:\n    - {field: type, values: [heartbeat, 1, true]}\n    - {field: bye}\n",
 )
+CONTRACTED = define(
+    COLUMNS,
+    "contract:\n  classes: {F01: quarantine, N02: accept, V04: fail, V08: accept, S03: quarantine, T03: accept,"
+    " N07: quarantine, K01: accept, K02: fail}\n",
+)
+UNWRAPPED_AND_CONTRACTED = define(
+    COLUMNS,
+    "decode: {records: data}\ncontract:\n  classes: {F01: quarantine, V04: accept, T03: quarantine, N02: fail}\n",
+)
 
 NUMBERS = [
     *("0", "-0", "0.0", "-0.0", "1", "-1", "17.0", "17.5", "1e2", "1E-5", "0.1", "1.5E+3", "0e-400"),
@@ -149,7 +158,11 @@ def comparable(judgement: Judgement) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("definition", [PLAIN, UNWRAPPED], ids=["plain", "unwrapped"])
+@pytest.mark.parametrize(
+    "definition",
+    [PLAIN, UNWRAPPED, CONTRACTED, UNWRAPPED_AND_CONTRACTED],
+    ids=["plain", "unwrapped", "contracted", "unwrapped and contracted"],
+)
 def test_both_ways_agree_and_account_for_every_message(definition: StreamDefinition) -> None:
     @given(st.lists(payloads(definition), min_size=1, max_size=16), st.sampled_from([1, 2]))
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -31,6 +31,26 @@ def test_key_order_whitespace_and_a_null_left_out_make_no_other_content() -> Non
     assert _classes([plain, spaced]) == [(1, "duplicate", ["K01"])]
 
 
+def test_free_form_json_inside_lists_and_objects_is_compared_by_what_it_means() -> None:
+    definition = define("""\
+        - {name: id, databrewType: Int64, pk: true}
+        - {name: parts, databrewType: List<JSON>}
+        - {name: place, databrewType: JSON, columns: [{name: any, databrewType: JSON}]}
+""")
+    plain = b'{"id":1,"parts":[{"a":1,"b":2}],"place":{"any":[1]}}'
+    spaced = b'{"id":1,"parts":[{"b": 2, "a": 1}],"place":{"any":[ 1.0 ]}}'
+    other = b'{"id":1,"parts":[{"a":1,"b":3}],"place":{"any":[1]}}'
+    remarks = judge_all([plain, spaced, other], definition).remarks
+    assert [str(remark.reasons[0].drift) for remark in remarks] == ["K01", "K02"]
+    assert remarks[1].reasons[0].seen == "other parts"
+
+
+def test_a_repeat_within_a_message_is_told_by_the_position_of_its_record() -> None:
+    definition = define(blocks="decode: {records: rows}\n")
+    (remark,) = judge_all([b'{"rows":[%s,%s]}' % (record(1), record(1, name="other"))], definition).remarks
+    assert remark.reasons[-1].sample == "here 7/1/0 record 1, first 7/1/0"
+
+
 def test_a_repeat_names_where_it_crossed_a_boundary() -> None:
     sent = [record(1)] * 3
     assert _classes(sent, batch_ids=["a", "a", "b"], connections=[1, 2, 1]) == [
