@@ -1,48 +1,52 @@
 """The alert sensor: tells people once when a check of a window fails, and once when it passes again.
 
-Notices name the check and its finding, never a payload. One that cannot be delivered is tried again.
+What is news is `orchestration.incidents`, its words and delivery `orchestration.notices`. What cannot be delivered is
+tried again, for each receiver apart.
 """
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
+from dagster import RunsFilter
+from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.storage.asset_check_execution_record import COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES
 
 from databrew_ws_dagster.core.definition import StreamDefinition
-from databrew_ws_dagster.core.definition.template import Template
+from databrew_ws_dagster.orchestration.incidents import Result, Told, news
 from databrew_ws_dagster.orchestration.names import StreamNames
+from databrew_ws_dagster.orchestration.notices import notice_of, send
+from databrew_ws_dagster.orchestration.runs import ingested_windows
 
 SENSOR_INTERVAL_S = 15
-_PASSED = ""
+
+_LOOK_BACK = timedelta(days=1)
+"""How far back runs are looked at by a sensor that was off, or never on."""
+
+_OVERLAP = timedelta(minutes=1)
+"""Runs are looked at again for so long: another host's clock may be behind. What was told is not told again."""
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
-    """How the latest evaluation of a check ended."""
+class _Receiver:
+    """One Apprise URL of the definition, resolved."""
 
-    check: str
-    severity: str
-    """`ERROR` or `WARN`; empty when it passed."""
-    window: str
-    description: str
-
-    @property
-    def mark(self) -> str:
-        """What must differ from the mark told last for this to be news."""
-        return f"{self.severity} {self.window}" if self.severity else _PASSED
+    name: str
+    url: str
+    wants_warnings: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One message to people."""
-
-    title: str
-    body: str
-    kind: str
-    """Apprise's: `failure`, `warning` or `success`."""
+@dataclass
+class _Cursor:
+    until: float = 0.0
+    """Unix time up to which runs were looked at."""
+    owed: list[str] = field(default_factory=list)
+    """Windows of which something could not be delivered."""
+    told: dict[str, dict[str, Told]] = field(default_factory=dict)
+    """Receiver → check → what it was told."""
 
 
 def build_alert_sensor(definition: StreamDefinition, checks: Sequence[dg.AssetCheckSpec]) -> dg.SensorDefinition:
@@ -58,80 +62,61 @@ def build_alert_sensor(definition: StreamDefinition, checks: Sequence[dg.AssetCh
         f"{definition.file}.",
     )
     def alert_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        if not (definition.alerts.error or definition.alerts.warn):
-            return dg.SkipReason(f"no `alerts` in {definition.file}")
-        told: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
-        failed: dict[str, str] = {}
-        for state in _latest_states(context.instance, keys):
-            before = told.get(state.check, _PASSED)
-            urls = _urls(definition, state.severity or before.split(" ")[0])
-            if state.mark == before or not urls:
-                continue
-            problem = notify(urls, notice_of(definition, state.check, asdict(state)), environ=os.environ)
-            if problem is None:
-                told[state.check] = state.mark
-            else:
-                failed[state.check] = problem
-        reason = "; ".join(f"{check} not delivered, will be tried again: {why}" for check, why in failed.items())
-        return dg.SensorResult(cursor=json.dumps(told), skip_reason=reason or "everything was told")
+        receivers = list(_receivers(definition, os.environ))
+        if not receivers:
+            return dg.SkipReason(f"nobody to tell: no `alerts` in {definition.file}, or their variables are not set")
+        cursor = _Cursor(**json.loads(context.cursor)) if context.cursor else _Cursor()
+        now = datetime.now(UTC)
+        since = max(datetime.fromtimestamp(cursor.until, UTC), now - _LOOK_BACK) - _OVERLAP
+        touched = ingested_windows(context.instance, names, RunsFilter(updated_after=since))
+        windows = sorted({*touched, *cursor.owed})
+        results = {key.name: list(_results(context.instance, key, windows)) for key in keys}
+        problems = {
+            receiver.name: problem
+            for receiver in receivers
+            if (problem := _tell(receiver, definition.name, results, cursor.told.setdefault(receiver.name, {})))
+        }
+        cursor.until = now.timestamp()
+        cursor.owed = windows if problems else []
+        reasons = "; ".join(f"alert URL {name}, will be tried again: {why}" for name, why in problems.items())
+        return dg.SensorResult(cursor=json.dumps(asdict(cursor)), skip_reason=reasons or "everything was told")
 
     return alert_sensor
 
 
-def notice_of(definition: StreamDefinition, check: str, state: Mapping[str, str]) -> Notice:
-    """The words of a notice about one check."""
-    if not state["severity"]:
-        return Notice(
-            title=f"{definition.name}: {check} passes again",
-            body=f"Window {state['window']}: {state['description']}",
-            kind="success",
-        )
-    return Notice(
-        title=f"{definition.name}: {check} failed",
-        body=f"Window {state['window']}, {state['severity'].lower()}: {state['description']}",
-        kind="failure" if state["severity"] == "ERROR" else "warning",
-    )
+def _receivers(definition: StreamDefinition, environ: Mapping[str, str]) -> Iterator[_Receiver]:
+    """Those whose URL is not empty: `${VAR:}` with VAR unset is how an alert is left to the installation."""
+    for severity, templates in (("error", definition.alerts.error), ("warn", definition.alerts.warn)):
+        for number, template in enumerate(templates, start=1):
+            if url := template.resolve(environ):
+                yield _Receiver(f"{severity} {number}", url, wants_warnings=severity == "warn")
 
 
-def notify(urls: Sequence[Template], notice: Notice, *, environ: Mapping[str, str]) -> str | None:
-    """Send a notice to every URL; gives None when all took it, else what went wrong (without the URL).
+def _results(instance: dg.DagsterInstance, key: dg.AssetCheckKey, windows: Iterable[str]) -> Iterator[Result]:
+    for window in windows:
+        # Completed ones only: while a run is under way, or after it crashed, the latest record is its plan.
+        for record in instance.event_log_storage.get_asset_check_execution_history(
+            key,
+            limit=1,
+            status=COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES,
+            partition_filter=PartitionKeyFilter(key=window),
+        ):
+            evaluation = record.evaluation
+            if evaluation is not None:
+                severity = "" if evaluation.passed else evaluation.severity.value
+                yield Result(key.name, window, severity, evaluation.description or "")
 
-    URLs that resolve to nothing (`${VAR:}` with VAR unset) are left out.
-    """
-    from apprise import Apprise  # 0.3 s, needed only when there is something to tell
 
-    resolved = [url for url in (template.resolve(environ) for template in urls) if url]
-    for number, url in enumerate(resolved, start=1):
-        target = Apprise()
-        if not target.add(url):
-            return f"alert URL {number} is not one that Apprise understands"
-        if not target.notify(title=notice.title, body=notice.body, notify_type=notice.kind):
-            return f"alert URL {number} did not take the notice"
+def _tell(
+    receiver: _Receiver, stream: str, results: Mapping[str, Sequence[Result]], told: dict[str, Told]
+) -> str | None:
+    """Send a receiver its news and note them in `told`; stops at the first problem, and gives it."""
+    for check, of_check in results.items():
+        wanted = [result for result in of_check if result.severity != "WARN" or receiver.wants_warnings]
+        incidents, after = news(wanted, told.get(check, {}))
+        for incident in incidents:
+            if problem := send(receiver.url, notice_of(stream, incident)):
+                return problem
+        if after:
+            told[check] = after
     return None
-
-
-def _urls(definition: StreamDefinition, severity: str) -> tuple[Template, ...]:
-    alerts = definition.alerts
-    return (*alerts.error, *alerts.warn) if severity == "ERROR" else alerts.warn
-
-
-def _latest_states(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> Iterator[_State]:
-    storage = instance.event_log_storage
-    for key, latest in storage.get_latest_asset_check_execution_by_key(keys).items():
-        # While a run is under way, the latest record is its plan; the result before it is what counts.
-        records = [latest, *storage.get_asset_check_execution_history(key, limit=3)]
-        evaluation = next(filter(None, map(_evaluation, records)), None)
-        if evaluation is not None:
-            yield _State(
-                check=key.name,
-                severity=_PASSED if evaluation.passed else evaluation.severity.value,
-                window=evaluation.partition or "",
-                description=evaluation.description or "",
-            )
-
-
-def _evaluation(record: AssetCheckExecutionRecord) -> dg.AssetCheckEvaluation | None:
-    event = record.event.dagster_event if record.event else None
-    if event is None or event.event_type is not dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-        return None
-    return event.asset_check_evaluation_data

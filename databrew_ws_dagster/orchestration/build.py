@@ -1,7 +1,7 @@
 """From a stream definition to everything Dagster shows of it: one function for every door."""
 
+import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -10,6 +10,7 @@ from databrew_ws_dagster.orchestration.alerts import build_alert_sensor
 from databrew_ws_dagster.orchestration.capture import build_capture_job, build_supervisor
 from databrew_ws_dagster.orchestration.ingest import build_ingest_asset, build_source_assets
 from databrew_ws_dagster.orchestration.ingest_sensor import build_ingest_sensor
+from databrew_ws_dagster.orchestration.metadata import code_block
 from databrew_ws_dagster.orchestration.names import StreamNames, partitions_of
 from databrew_ws_dagster.storage.definitions import BrokenDefinition
 from databrew_ws_dagster.storage.layout import Layout
@@ -26,7 +27,7 @@ def build_stream_definitions(
         environ: Resolves the URL's references for display; secrets in it are not shown.
     """
     names = StreamNames(definition.name)
-    partitions = partitions_of(definition, layout.stream(definition.name), now=datetime.now(UTC))
+    partitions = partitions_of(definition, layout.stream(definition.name), now_ns=time.time_ns())
     ingest_asset = build_ingest_asset(definition, layout, partitions)
     capture_job = build_capture_job(definition, layout)
     ingest_job = dg.define_asset_job(
@@ -55,7 +56,7 @@ def build_broken_definitions(broken: BrokenDefinition) -> dg.Definitions:
         assets=[
             dg.AssetSpec(
                 f"{broken.name}_definition_error",
-                description=f"`{broken.file}` cannot be used:\n\n```\n{broken.error}\n```\n\n"
+                description=f"`{broken.file}` cannot be used:\n\n{code_block(str(broken.error), 'text')}\n\n"
                 "Correct it and reload the code location; other streams are not affected.",
                 group_name="broken_definitions",
                 kinds={"yaml"},

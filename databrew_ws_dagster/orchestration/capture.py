@@ -7,27 +7,21 @@ import os
 import time
 
 import dagster as dg
-from dagster import DagsterRunStatus, RunsFilter
+from dagster import RunsFilter
 
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.orchestration.names import StreamNames
-from databrew_ws_dagster.storage.capture_state import read_state, request_stop
+from databrew_ws_dagster.orchestration.runs import UNFINISHED
+from databrew_ws_dagster.storage.capture_state import CaptureState, read_state, request_stop
+from databrew_ws_dagster.storage.code import code_of_capture
 from databrew_ws_dagster.storage.layout import Layout
-from databrew_ws_dagster.storage.lease import probe_lease
+from databrew_ws_dagster.storage.lease import LeaseHolder, probe_lease
 
 SENSOR_INTERVAL_S = 4
 """Below the daemon's own 5 s loop, so that every loop evaluates the sensor."""
 
-START_GRACE_S = 45
-"""How long a started run may take to get hold of the lease before it counts as dead."""
-
-_UNFINISHED = [
-    DagsterRunStatus.NOT_STARTED,
-    DagsterRunStatus.QUEUED,
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-    DagsterRunStatus.CANCELING,
-]
+GRACE_S = 45
+"""How long a run that has started may go without the lease before it counts as dead."""
 
 
 def build_capture_job(definition: StreamDefinition, layout: Layout) -> dg.JobDefinition:
@@ -62,6 +56,7 @@ def build_supervisor(definition: StreamDefinition, layout: Layout, job: dg.JobDe
     """The sensor that starts a capture run whenever no capture of the stream is alive on this host."""
     names = StreamNames(definition.name)
     places = layout.stream(definition.name)
+    loaded_at_ns, code = time.time_ns(), code_of_capture()
 
     @dg.sensor(
         name=names.supervisor,
@@ -69,18 +64,19 @@ def build_supervisor(definition: StreamDefinition, layout: Layout, job: dg.JobDe
         minimum_interval_seconds=SENSOR_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Keeps exactly one capture of {definition.name} alive: starts a run of {job.name} when nobody "
-        "holds the stream's lease, and has it restart when the definition has changed.",
+        "holds the stream's lease, and has it restart when its definition or its code has changed.",
     )
     def supervisor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         holder = probe_lease(places)
-        unfinished = context.instance.get_run_records(RunsFilter(job_name=job.name, statuses=_UNFINISHED), limit=10)
+        unfinished = context.instance.get_run_records(RunsFilter(job_name=job.name, statuses=UNFINISHED), limit=10)
         if holder is not None:
-            state = read_state(places)
-            if holder.kind == "dagster" and state is not None and state.definition_digest != definition.digest:
+            if holder.kind == "dagster" and _is_outdated(read_state(places), holder, definition, code, loaded_at_ns):
                 request_stop(places)
-                return dg.SkipReason(f"asked {holder} to stop: the definition of {definition.name} has changed")
+                changed = f"the definition of {definition.name} or the code of capture has changed"
+                return dg.SkipReason(f"asked {holder} to stop, for a new run: {changed}")
             return dg.SkipReason(f"{definition.name} is being captured by {holder}")
-        alive = [record for record in unfinished if not _is_dead(record)]
+        state = read_state(places)
+        alive = [record for record in unfinished if not _is_dead(record, state)]
         for record in unfinished:
             if record not in alive:
                 context.instance.report_run_failed(
@@ -93,7 +89,28 @@ def build_supervisor(definition: StreamDefinition, layout: Layout, job: dg.JobDe
     return supervisor
 
 
-def _is_dead(record: dg.RunRecord) -> bool:
-    """Whether a run says STARTED although its process, which would hold the lease, must have ended."""
-    started = record.start_time
-    return started is not None and time.time() - started > START_GRACE_S
+def _is_outdated(
+    state: CaptureState | None, holder: LeaseHolder, definition: StreamDefinition, code: str, loaded_at_ns: int
+) -> bool:
+    """Whether a capture runs with an older definition, or older code, than this code location.
+
+    A run reads both from the disk itself. One that began after this code location was loaded may be ahead of it,
+    never behind: stopped for that, its successor would be stopped as well, and so on until somebody reloads.
+    """
+    return (
+        state is not None
+        and state.pid == holder.pid  # else the holder has not written its state yet
+        and state.epoch < loaded_at_ns
+        and (state.definition_digest, state.code) != (definition.digest, code)
+    )
+
+
+def _is_dead(record: dg.RunRecord, state: CaptureState | None) -> bool:
+    """Whether a run says STARTED although its process, which would hold the lease, must have ended.
+
+    A run that starts is given time to take the lease, and one that stopped capturing by itself to end.
+    """
+    if record.start_time is None:
+        return False
+    stopped_at = state.updated_at.timestamp() if state is not None and state.is_clean_stop else 0.0
+    return time.time() - max(record.start_time, stopped_at) > GRACE_S

@@ -14,13 +14,11 @@ import dagster as dg
 
 from databrew_ws_dagster.core.connection_event import Gap
 from databrew_ws_dagster.core.definition import StreamDefinition
-from databrew_ws_dagster.core.drift import Verdict
+from databrew_ws_dagster.core.definition.column import has_checks
+from databrew_ws_dagster.core.drift import Severity, Verdict
 from databrew_ws_dagster.ingest.report import IngestReport, WindowFinding, WindowState
 from databrew_ws_dagster.orchestration.metadata import code_block
 from databrew_ws_dagster.orchestration.names import StreamNames
-
-WARN_QUARANTINE_SHARE = 0.001
-ERROR_QUARANTINE_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,12 @@ def check_results(definition: StreamDefinition, report: IngestReport) -> list[dg
 
 
 def _checks_of(definition: StreamDefinition) -> Sequence[_Check]:
-    return [check for check in _CHECKS if check.name != "primary_key_unique" or definition.primary_key]
+    is_declared = {
+        "primary_key_unique": bool(definition.primary_key),
+        "column_checks_hold": has_checks(definition.columns),
+        "sequence_complete": definition.sequence is not None,
+    }
+    return [check for check in _CHECKS if is_declared.get(check.name, True)]
 
 
 def _of_classes(*prefixes: str) -> Callable[[StreamDefinition, WindowState], _Outcome]:
@@ -95,7 +98,11 @@ def _findings_outcome(definition: StreamDefinition, state: WindowState, findings
             metadata={"records": state.counts.records},
         )
     worst = max(findings, key=lambda finding: (finding.verdict == Verdict.QUARANTINE, finding.count))
-    quarantined = any(finding.verdict == Verdict.QUARANTINE for finding in findings)
+    is_error = any(
+        finding.verdict == Verdict.QUARANTINE
+        or (finding.verdict == Verdict.OBSERVE and finding.severity in (Severity.ERROR, Severity.CRITICAL))
+        for finding in findings
+    )
     metadata: dict[str, Any] = {
         "findings": _findings_table(findings),
         "affected": sum(finding.count for finding in findings),
@@ -108,7 +115,7 @@ def _findings_outcome(definition: StreamDefinition, state: WindowState, findings
     )
     return _Outcome(
         passed=False,
-        severity=dg.AssetCheckSeverity.ERROR if quarantined else dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
         description=_sentence(worst, more=len(findings) - 1),
         metadata=metadata,
     )
@@ -118,9 +125,11 @@ def _sentence(finding: WindowFinding, *, more: int) -> str:
     where = f"{finding.column}: " if finding.column else ""
     others = f" (and {more} more)" if more else ""
     since = f" since {finding.first_at:%Y-%m-%d %H:%M:%S} UTC" if finding.first_at else ""
+    # What is said of a batch or a window counts numbers or pauses, not records.
+    share = "" if finding.verdict == Verdict.OBSERVE else f" in {finding.count} records"
     return (
-        f"{where}expected {finding.expected or 'no such thing'}, saw {finding.seen or 'nothing'} "
-        f"in {finding.count} records{since}; {finding.drift_class}, {finding.verdict}{others}"
+        f"{where}expected {finding.expected or 'no such thing'}, saw {finding.seen or 'nothing'}{share}{since}; "
+        f"{finding.drift_class}, {finding.verdict}{others}"
     )
 
 
@@ -166,11 +175,12 @@ def _clock(at: datetime | None) -> str:
 def _quarantine_share(definition: StreamDefinition, state: WindowState) -> _Outcome:
     counts = state.counts
     share = counts.quarantine_share
+    thresholds = definition.contract.quarantine_share
     return _Outcome(
-        passed=share < WARN_QUARANTINE_SHARE,
-        severity=dg.AssetCheckSeverity.ERROR if share >= ERROR_QUARANTINE_SHARE else dg.AssetCheckSeverity.WARN,
+        passed=share < thresholds.warn,
+        severity=dg.AssetCheckSeverity.ERROR if share >= thresholds.error else dg.AssetCheckSeverity.WARN,
         description=f"{counts.quarantined} of {counts.records} records are in quarantine ({share:.2%}); "
-        f"warned of from {WARN_QUARANTINE_SHARE:.1%}, an error from {ERROR_QUARANTINE_SHARE:.0%}",
+        f"warned of from {thresholds.warn:.1%}, an error from {thresholds.error:.1%}",
         metadata={
             "share": share,
             "quarantined": counts.quarantined,
@@ -255,9 +265,36 @@ _CHECKS = (
         _of_classes("K02"),
     ),
     _Check(
+        "column_checks_hold",
+        "Every value satisfies the `checks` that its column declares.",
+        _of_classes("C"),
+    ),
+    _Check(
+        "sequence_complete",
+        "The declared sequence numbers arrived once each and in order. What is missing was lost before it reached "
+        "capture, or was never sent.",
+        _of_classes("K05", "K06", "K07"),
+    ),
+    _Check(
         "quarantine_share",
         "The share of records in quarantine is small. The reasons are in the other checks and in the quarantine.",
         _quarantine_share,
+    ),
+    _Check(
+        "one_version",
+        "Messages are of one version at a time. A failure means that producers of several versions send at once.",
+        _of_classes("Q04"),
+    ),
+    _Check(
+        "rates_stable",
+        "Values are missing, null or empty about as often as around the same time on the days before.",
+        _of_classes("Q06"),
+    ),
+    _Check(
+        "volume_as_usual",
+        "About as many messages came, without longer silence, as around the same time on the days before. It takes "
+        "three days until there is something to compare with.",
+        _of_classes("Q01", "Q02", "Q03"),
     ),
     _Check(
         "no_capture_gaps",

@@ -5,6 +5,7 @@ a code location that only lists its assets does not need.
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import dagster as dg
 
@@ -23,7 +24,7 @@ from databrew_ws_dagster.storage.layout import Layout
 class IngestConfig(dg.Config):
     """How a run treats its window: `rebuild` judges all of it again from raw, `append` commits what is new."""
 
-    mode: str = "rebuild"
+    mode: Literal["rebuild", "append"] = "rebuild"
 
 
 def build_source_assets(
@@ -89,7 +90,6 @@ def build_ingest_asset(
         specs=[table, quarantine],
         check_specs=build_check_specs(definition, partitions),
         partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.multi_run(1),
         can_subset=False,
     )
     def ingest(context: dg.AssetExecutionContext, config: IngestConfig) -> Iterator[dg.MaterializeResult[None]]:

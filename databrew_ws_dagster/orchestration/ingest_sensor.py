@@ -14,6 +14,7 @@ from dagster import DagsterRunStatus, RunsFilter
 
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.orchestration.names import StreamNames
+from databrew_ws_dagster.orchestration.runs import PARTITION_TAG, UNFINISHED, ingested_windows
 from databrew_ws_dagster.storage.layout import Layout
 from databrew_ws_dagster.storage.pending import PendingBatch, list_pending
 from databrew_ws_dagster.storage.rebuild_marker import list_rebuilds
@@ -21,13 +22,6 @@ from databrew_ws_dagster.storage.rebuild_marker import list_rebuilds
 SENSOR_INTERVAL_S = 4
 _FIRST_PAUSE_S = 10.0
 _LONGEST_PAUSE_S = 300.0
-_ACTIVE = [
-    DagsterRunStatus.NOT_STARTED,
-    DagsterRunStatus.QUEUED,
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-    DagsterRunStatus.CANCELING,
-]
 
 
 @dataclass
@@ -76,11 +70,11 @@ def build_ingest_sensor(
             return dg.SkipReason("no sealed micro-batches are waiting")
         cursor = _Cursor.load(context.cursor)
         cursor.windows = {window: cursor.windows.get(window, _WindowCursor()) for window in pending.keys() | rebuilds}
-        active = _active_windows(context.instance, names.ingest_job)
+        active = set(ingested_windows(context.instance, names, RunsFilter(statuses=UNFINISHED)))
         requests, waiting = [], []
         for window, state in sorted(cursor.windows.items()):
             if not partitions.has_partition_key(window):
-                waiting.append(f"{window} lies in the future (a clock was wrong when it was received)")
+                waiting.append(_why_no_partition(window, partitions))
             elif window in active:
                 waiting.append(f"{window} is being ingested")
             elif (pause_s := _pause_after_failure(context.instance, names.ingest_job, window, state)) > 0:
@@ -105,19 +99,21 @@ def build_ingest_sensor(
     return ingest_sensor
 
 
+def _why_no_partition(window: str, partitions: dg.PartitionsDefinition) -> str:
+    last = partitions.get_last_partition_key()
+    if last is not None and window > last:
+        return f"{window} lies in the future (a clock was wrong when it was received)"
+    return f"{window} is not among the partitions that this code location knows; reload it"
+
+
 def _by_window(batches: Sequence[PendingBatch]) -> dict[str, list[PendingBatch]]:
     ordered = sorted(batches, key=lambda batch: (batch.window, batch.batch_id))
     return {window: list(group) for window, group in groupby(ordered, key=lambda batch: batch.window)}
 
 
-def _active_windows(instance: dg.DagsterInstance, job_name: str) -> set[str]:
-    runs = instance.get_runs(RunsFilter(job_name=job_name, statuses=_ACTIVE))
-    return {run.tags.get("dagster/partition", "") for run in runs}
-
-
 def _pause_after_failure(instance: dg.DagsterInstance, job_name: str, window: str, state: _WindowCursor) -> float:
     """Seconds to wait before this window is tried again: doubling with each failed run in a row."""
-    latest = instance.get_runs(RunsFilter(job_name=job_name, tags={"dagster/partition": window}), limit=1)
+    latest = instance.get_runs(RunsFilter(job_name=job_name, tags={PARTITION_TAG: window}), limit=1)
     if not latest or latest[0].status is not DagsterRunStatus.FAILURE:
         state.failures, state.failed_run, state.retry_at = 0, "", 0.0
         return 0.0

@@ -1,11 +1,11 @@
 """What a stream's assets, jobs, sensors, partitions and tags are called."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 import dagster as dg
 
 from databrew_ws_dagster.core.definition import StreamDefinition
+from databrew_ws_dagster.storage.capture_state import read_state
 from databrew_ws_dagster.storage.layout import StreamPlaces
 from databrew_ws_dagster.storage.raw import first_window
 
@@ -75,20 +75,21 @@ class StreamNames:
 
 
 def partitions_of(
-    definition: StreamDefinition, places: StreamPlaces, *, now: datetime
+    definition: StreamDefinition, places: StreamPlaces, *, now_ns: int
 ) -> dg.TimeWindowPartitionsDefinition:
     """The stream's windows as Dagster partitions, the current one included.
 
-    They begin on the day the definition says, else on the day of the first message, else today: partitions from before
-    the stream was captured would show as missing for ever.
+    They begin on the day that the definition says, else with the first window that holds or awaits anything, else now:
+    windows from before the stream was captured would show as missing for ever.
     """
     windows = definition.windows
     if definition.window.start is not None:
         start = windows.start
     else:
-        first = first_window(places)
-        earliest = windows.bounds_of(first)[0] if first else now
-        start = earliest.replace(hour=0, minute=0, second=0, microsecond=0)
+        # What the last capture received may still be in its spool; it received nothing before it started.
+        state = read_state(places)
+        oldest = windows.key_of(state.epoch if state is not None else now_ns)
+        start = windows.bounds_of(min(oldest, first_window(places) or oldest))[0]
     return dg.TimeWindowPartitionsDefinition(
         start=start,
         fmt=windows.key_format,
