@@ -3,6 +3,7 @@
     DatabrewWsError
     ├── DefinitionError        a definition file is wrong: file, line, culprit, what is allowed
     ├── LeaseHeldError         another capture of the same stream is alive
+    ├── ContractError          messages are of a drift class that the definition's contract fails
     ├── StorageError           a folder or table cannot be read or written
     ├── ListenError            a server of ours cannot listen at its address
     └── CaptureError           the socket side cannot go on
@@ -57,6 +58,19 @@ class LeaseHeldError(DatabrewWsError):
         super().__init__(
             f"stream {stream!r} is already being captured by {holder}; "
             "stop that one first, or let it go on: one capture per stream is enough"
+        )
+
+
+class ContractError(DatabrewWsError):
+    """Messages are of a drift class for which the contract says `fail`; nothing of what was judged is committed."""
+
+    def __init__(self, stream: str, *, breach: str, first: str, file: str, fix: str) -> None:
+        self.stream = stream
+        self.breach = breach
+        self.first = first
+        super().__init__(
+            f"stream {stream!r}: {breach}, first at {first} (epoch/connection/ordinal), and its contract in {file} "
+            f"says fail; nothing was committed and raw is kept. {fix}"
         )
 
 

@@ -37,15 +37,19 @@ class GapCause(StrEnum):
     """The server broke the WebSocket protocol."""
     BACKPRESSURE = "backpressure"
     """Reading had stopped because the disk could not take more."""
+    OPENING_REFUSED = "opening_refused"
+    """The server refused an open message, or did not acknowledge it in time."""
     PLANNED_RESTART = "planned_restart"
     """Capture was stopped and started again."""
     UNCLEAN_STOP = "unclean_stop"
     """Capture was killed, crashed or lost power."""
+    SPOOL_LOST = "spool_lost"
+    """The spool was removed; what it held and had not sealed is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A connection is open and its open messages are sent."""
+    """A connection is open; its open messages come next."""
 
     kind: ClassVar[str] = "opened"
     url: str
@@ -83,9 +87,28 @@ class Gap:
     """Connection attempts that it took to end the gap."""
 
 
-ConnectionEvent = Opened | Closed | Gap
+@dataclass(frozen=True, slots=True)
+class ClockStep:
+    """The host's wall clock was set, or the host slept: times before and after do not compare."""
 
-_KINDS: dict[str, type[Opened] | type[Closed] | type[Gap]] = {event.kind: event for event in (Opened, Closed, Gap)}
+    kind: ClassVar[str] = "clock_step"
+    seconds: float
+    """Forwards if positive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A gap that the server filled: asked to go on from the last durable message, it repeated that one or earlier."""
+
+    kind: ClassVar[str] = "recovered"
+    start: datetime
+    end: datetime
+    """Both of the gap."""
+
+
+ConnectionEvent = Opened | Closed | Gap | Recovered | ClockStep
+
+_KINDS: dict[str, type[ConnectionEvent]] = {event.kind: event for event in (Opened, Closed, Gap, Recovered, ClockStep)}
 
 
 def encode_event(event: ConnectionEvent) -> bytes:

@@ -104,6 +104,7 @@ class Drift(StrEnum):
     CAPTURE_GAP = "Q07"
     CORRUPT_SEGMENT = "Q08"
     CLOCK_STEP = "Q09"
+    CHECK_FAILED = "C01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +200,7 @@ CATALOGUE: dict[Drift, DriftClass] = {
         (Drift.CAPTURE_GAP, "capture was not connected", _B, _ERROR),
         (Drift.CORRUPT_SEGMENT, "corrupt segment", _B, _CRITICAL),
         (Drift.CLOCK_STEP, "clock stepped", _B, _WARN),
+        (Drift.CHECK_FAILED, "value against a check of its column", _Q, _ERROR),
     )
 }
 

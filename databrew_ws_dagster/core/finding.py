@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from databrew_ws_dagster.core.drift import CATALOGUE, Drift, Severity, Verdict
+from databrew_ws_dagster.core.seen import SeenCounts, seen_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Finding:
         count: Records concerned.
         records: Records judged in the batch, so that `share` means something.
         expected: What the definition asks for.
-        seen: What arrived instead, most frequent first, with counts.
+        seen_counts: What arrived instead, by kind, most frequent first.
         samples: At most three redacted values, each at most 200 characters.
         accept_with: YAML for the definition that would accept it; empty when no setting can.
     """
@@ -84,7 +85,7 @@ class Finding:
     first: Position
     last: Position
     expected: str
-    seen: str
+    seen_counts: SeenCounts
     samples: tuple[str, ...]
     accept_with: str
 
@@ -97,6 +98,11 @@ class Finding:
     def share(self) -> float:
         """Part of the batch's records concerned, between 0 and 1."""
         return self.count / self.records if self.records else 0.0
+
+    @property
+    def seen(self) -> str:
+        """What arrived instead, in words with counts."""
+        return seen_text(self.seen_counts)
 
     @property
     def message(self) -> str:

@@ -7,7 +7,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from databrew_ws_dagster.core.connection_event import Closed, Gap, Opened, decode_event
+from databrew_ws_dagster.core.connection_event import (
+    ClockStep,
+    Closed,
+    ConnectionEvent,
+    Gap,
+    Opened,
+    Recovered,
+    decode_event,
+)
 from databrew_ws_dagster.storage.tables import CONNECTIONS_SCHEMA
 
 
@@ -28,7 +36,7 @@ def connection_rows(events: pa.Table, *, window: str) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=CONNECTIONS_SCHEMA)
 
 
-def _columns(event: Opened | Closed | Gap, at: datetime) -> dict[str, Any]:
+def _columns(event: ConnectionEvent, at: datetime) -> dict[str, Any]:
     match event:
         case Opened():
             return {"event": event.kind, "started_at": at}
@@ -52,3 +60,8 @@ def _columns(event: Opened | Closed | Gap, at: datetime) -> dict[str, Any]:
                 "code": event.code,
                 "reason": event.reason,
             }
+        case Recovered():
+            seconds = (event.end - event.start).total_seconds()
+            return {"event": event.kind, "started_at": event.start, "ended_at": event.end, "seconds": seconds}
+        case ClockStep():
+            return {"event": event.kind, "started_at": at, "seconds": event.seconds}

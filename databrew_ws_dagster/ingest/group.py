@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,6 +16,10 @@ from databrew_ws_dagster.core.arrow import findings_table
 from databrew_ws_dagster.core.connection_event import Opcode
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.core.judge import Judgement, KnownRows, judge
+from databrew_ws_dagster.core.judge.judgement import Absences
+from databrew_ws_dagster.core.sentinels import count_sentinels
+from databrew_ws_dagster.core.sequence import SequenceFollower
+from databrew_ws_dagster.errors import ContractError
 from databrew_ws_dagster.ingest.connections import connection_rows
 from databrew_ws_dagster.storage.delta import WINDOW_COLUMN, Progress
 from databrew_ws_dagster.storage.microbatch import read_micro_batches
@@ -106,22 +111,48 @@ def judge_group(
     definition: StreamDefinition,
     window: str,
     known_rows: KnownRows,
+    sequence: SequenceFollower,
     judged_at: datetime,
 ) -> JudgedGroup:
-    """Read micro-batches of one window and judge their messages."""
+    """Read micro-batches of one window and judge their messages.
+
+    Args:
+        sequence: Has followed what came before, and follows these.
+
+    Raises:
+        ContractError: a message is of a class for which the contract says `fail`.
+    """
     raw = read_micro_batches([batch.path for batch in batches])
     is_event = pc.equal(raw["opcode"], int(Opcode.EVENT))
     messages = raw.filter(pc.invert(is_event))
     events = raw.filter(is_event)
     judgement = judge(messages, definition=definition, known_rows=known_rows)
+    _stop_at_breach(judgement, definition)
+    findings = (*judgement.findings, *sequence.follow(judgement))
     return JudgedGroup(
         batches=batches,
         accepted=_in_window(judgement.accepted, window),
         quarantined=_in_window(judgement.quarantined, window),
         connections=connection_rows(events, window=window),
-        findings=_in_window(findings_table(judgement.findings, definition_hash=definition.digest), window),
-        counts=_counts(batches, messages, events, judgement, definition, window, judged_at),
+        findings=_in_window(findings_table(findings, definition_hash=definition.digest), window),
+        counts=_counts(batches, messages, events, judgement, definition, window, judged_at, sequence),
         newest_received_at=pc.max(messages["received_at"]).as_py(),
+    )
+
+
+def _stop_at_breach(judgement: Judgement, definition: StreamDefinition) -> None:
+    breaches = [finding for finding in judgement.findings if definition.contract.is_fatal(finding.drift)]
+    if not breaches:
+        return
+    worst = min(breaches, key=lambda finding: finding.first)
+    column = f" in column {worst.column!r}" if worst.column else ""
+    raise ContractError(
+        definition.name,
+        breach=f"{worst.drift} ({worst.title}){column}, expected {worst.expected}, saw {worst.seen}",
+        first=str(worst.first),
+        file=definition.file,
+        fix=f"Ask the producer, or change the definition or set contract.classes.{worst.drift} to a milder action, "
+        "and materialise the window again",
     )
 
 
@@ -137,12 +168,14 @@ def _counts(
     definition: StreamDefinition,
     window: str,
     judged_at: datetime,
+    sequence: SequenceFollower,
 ) -> pa.Table:
     received = _by_batch(
         messages.append_column("size", pc.binary_length(messages["payload"])),
         [("received_at", "min"), ("received_at", "max"), ("size", "sum")],
     )
     happened = _by_batch(events, [("opcode", "count")])
+    sentinels = count_sentinels(judgement.accepted, definition)
     rows = []
     for batch in batches:
         tally = judgement.tally.get(batch.batch_id)
@@ -163,14 +196,27 @@ def _counts(
                 "quarantined": tally.quarantined if tally else 0,
                 "duplicates": tally.duplicates if tally else 0,
                 "control": tally.control if tally else 0,
+                "empty": tally.empty if tally else 0,
                 "events": happened.get(batch.batch_id, {}).get("opcode_count", 0),
                 "bytes": times.get("size_sum", 0),
                 "classes": [
                     {"class": code, "records": records} for code, records in (tally.classes if tally else {}).items()
                 ],
+                "sequence": sequence.written.get(batch.batch_id),
+                "decoded": tally.decoded if tally else 0,
+                "lacks": _lacks(tally.absences, sentinels.get(batch.batch_id, Counter()), definition) if tally else [],
             }
         )
     return pa.Table.from_pylist(rows, schema=BATCHES_SCHEMA)
+
+
+def _lacks(absences: Absences, sentinels: Counter[str], definition: StreamDefinition) -> list[dict[str, object]]:
+    counters = {"missing": absences.missing, "nulls": absences.nulls, "sentinels": sentinels}
+    return [
+        {"column": column.name, **{kind: counter[column.name] for kind, counter in counters.items()}}
+        for column in definition.columns
+        if any(counter[column.name] for counter in counters.values())
+    ]
 
 
 def _by_batch(records: pa.Table, aggregations: list[tuple[str, str]]) -> dict[str, dict[str, object]]:

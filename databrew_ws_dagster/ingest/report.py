@@ -43,7 +43,11 @@ class WindowFinding:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Messages by what became of them; `messages` = those accepted, quarantined, duplicate and control."""
+    """Messages and records by what became of them.
+
+    `messages` = `control` + `empty` + those that `records` came from; `records` = `accepted` + `quarantined` +
+    `duplicates`; `warned` is a part of `accepted`.
+    """
 
     messages: int = 0
     records: int = 0
@@ -52,6 +56,7 @@ class Counts:
     quarantined: int = 0
     duplicates: int = 0
     control: int = 0
+    empty: int = 0
     bytes: int = 0
 
     @property

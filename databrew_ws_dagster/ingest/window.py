@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from databrew_ws_dagster.core.definition import StreamDefinition
+from databrew_ws_dagster.core.sequence import SequenceFollower
 from databrew_ws_dagster.ingest.group import JudgedGroup, MicroBatch, bounded_groups, judge_group, progress_after
 from databrew_ws_dagster.ingest.keys import StoredRows, window_before
 from databrew_ws_dagster.ingest.report import IngestMode, IngestReport
 from databrew_ws_dagster.ingest.staging import Staging
-from databrew_ws_dagster.ingest.state import counts_of, window_state
+from databrew_ws_dagster.ingest.state import counts_of, sequence_states, window_state
 from databrew_ws_dagster.storage.layout import Layout, StreamPlaces
 from databrew_ws_dagster.storage.pending import clear_pending, list_pending
 from databrew_ws_dagster.storage.raw import list_window
@@ -48,6 +49,7 @@ class WindowIngest:
         Raises:
             StorageError: a table cannot be written, or does not fit the definition; nothing is lost, and the next
                 run goes on from there.
+            ContractError: a message is of a class for which the contract says `fail`; nothing is committed.
         """
         for table in (*self._tables.side_tables(), self._tables.table):
             table.ensure()
@@ -56,13 +58,14 @@ class WindowIngest:
         marked = [marker.batch_id for marker in list_pending(self._places) if marker.window == self._window]
         groups = self._rebuild() if mode is IngestMode.REBUILD else self._append()
         newest = max((group.newest_received_at for group in groups if group.newest_received_at), default=None)
+        now = datetime.now(UTC)
         return IngestReport(
             mode=mode,
             batch_ids=tuple(batch.batch_id for group in groups for batch in group.batches),
             settled_ids=tuple(marked),
             run=counts_of(pa.concat_tables([BATCHES_SCHEMA.empty_table(), *(group.counts for group in groups)])),
-            state=window_state(self._tables, self._window),
-            lag_s=(datetime.now(UTC) - newest).total_seconds() if newest else None,
+            state=window_state(self._tables, self._window, definition=self._definition, now=now),
+            lag_s=(now - newest).total_seconds() if newest else None,
             definition_digest=self._definition.digest,
             table_version=self._tables.table.version(),
         )
@@ -81,9 +84,17 @@ class WindowIngest:
         ]
         windows = [window_before(self._definition, self._window), self._window]
         known_rows = StoredRows(self._tables.table, windows, staged=[])
+        first = min((batch.batch_id for batch in fresh), default="")
+        groups = list(bounded_groups(fresh))
+        if self._definition.contract.can_fail and len(groups) > 1:
+            # What fails the run may stand in the last group, and then the first must not be committed either.
+            rehearsal = self._sequence(before=first)
+            for batches in groups:
+                self._judge(batches, known_rows, rehearsal)
+        sequence = self._sequence(before=first)
         done = []
-        for batches in bounded_groups(fresh):
-            group = self._judge(batches, known_rows)
+        for batches in groups:
+            group = self._judge(batches, known_rows, sequence)
             self._commit(group)
             done.append(group.without_rows())
         return done
@@ -105,11 +116,12 @@ class WindowIngest:
         progress = progress_after(batches, self._window)
         tables = (*self._tables.side_tables(), self._tables.table)
         windows = [window_before(self._definition, self._window)]
+        sequence = self._sequence(before="")
         done = []
         with Staging(self._staging_parent) as staging:
             for members in bounded_groups(batches):
                 known_rows = StoredRows(self._tables.table, windows, staged=staging.files(self._tables.table.path.name))
-                group = self._judge(members, known_rows)
+                group = self._judge(members, known_rows, sequence)
                 for table, rows in zip(tables, (*group.side_rows, group.accepted), strict=True):
                     staging.add(table.path.name, rows)
                 done.append(group.without_rows())
@@ -119,12 +131,19 @@ class WindowIngest:
             clear_rebuild(self._places, self._window)
         return done
 
-    def _judge(self, batches: Sequence[MicroBatch], known_rows: StoredRows) -> JudgedGroup:
+    def _sequence(self, *, before: str) -> SequenceFollower:
+        """A follower that knows the window before this one, and of this one the micro-batches before an id."""
+        if self._definition.sequence is None:
+            return SequenceFollower(self._definition)
+        return SequenceFollower(self._definition, sequence_states(self._tables.batches, self._window, before=before))
+
+    def _judge(self, batches: Sequence[MicroBatch], known_rows: StoredRows, sequence: SequenceFollower) -> JudgedGroup:
         return judge_group(
             tuple(batches),
             definition=self._definition,
             window=self._window,
             known_rows=known_rows,
+            sequence=sequence,
             judged_at=datetime.now(UTC),
         )
 
@@ -137,6 +156,7 @@ def ingest_window(definition: StreamDefinition, *, layout: Layout, window: str, 
 
     Raises:
         StorageError: a table cannot be written, or does not fit the definition.
+        ContractError: a message is of a class for which the contract says `fail`.
         ValueError: `window` is not a key of the stream's windows.
     """
     return WindowIngest(definition, layout=layout, window=window).run(mode)

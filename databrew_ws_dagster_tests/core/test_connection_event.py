@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 import pytest
 
 from databrew_ws_dagster.core.connection_event import (
+    ClockStep,
     Closed,
     ConnectionEvent,
     Gap,
     GapCause,
     Opened,
+    Recovered,
     decode_event,
     encode_event,
 )
@@ -26,6 +28,8 @@ START = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
         Opened("wss://host/path"),
         Opened("wss://host/path", "v1.json"),
         Closed(GapCause.SERVER_CLOSED, 1012, "restart", 5, 500),
+        ClockStep(-3600.5),
+        Recovered(START, START),
         Gap(START, START, GapCause.UNCLEAN_STOP),
         Gap(START, START, GapCause.PING_TIMEOUT, 1006, "no answer", 17, 3, 4),
     ],

@@ -55,7 +55,7 @@ def test_good_rows_pass_whatever_they_leave_out() -> None:
 def test_a_wrong_value_refuses_its_row_alone(column: str, value: Any) -> None:
     refused = find_refused_rows(_broken(column, 1, value), DEFINITION)
     assert list(refused) == [1]
-    assert [name for name, _ in refused[1]] == [column]
+    assert [failure.column for failure in refused[1]] == [column]
 
 
 def test_a_column_of_another_type_refuses_every_row() -> None:

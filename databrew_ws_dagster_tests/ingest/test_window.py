@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 
 from databrew_ws_dagster.core.connection_event import Gap, GapCause
 from databrew_ws_dagster.core.definition import StreamDefinition
-from databrew_ws_dagster.errors import StorageError
+from databrew_ws_dagster.errors import ContractError, StorageError
 from databrew_ws_dagster.ingest import group as ingest_group
 from databrew_ws_dagster.ingest.report import IngestMode, IngestReport
 from databrew_ws_dagster.ingest.window import acknowledge, ingest_window
@@ -333,6 +333,28 @@ def test_everything_received_is_accounted_for(layout: Layout, sealer: Sealer) ->
     assert counts.accepted + counts.quarantined + counts.duplicates + counts.control == counts.records == 15
 
 
+def test_messages_that_hold_no_record_and_control_messages_are_accounted_for(layout: Layout, sealer: Sealer) -> None:
+    stream = definition(DEFINITION_TEXT + "decode: {records: $, ignore: [{field: type}]}\n")
+    sealer.seal([b"[" + ride(1) + b"," + ride(2) + b"]", b"[]", b'{"type": "ping"}', GARBAGE])
+
+    counts = ingest(layout, stream=stream).state.counts
+
+    assert (counts.messages, counts.control, counts.empty) == (4, 1, 1)
+    assert (counts.records, counts.accepted, counts.quarantined) == (3, 2, 1)
+
+
+def test_what_was_seen_in_a_window_is_counted_across_its_micro_batches(layout: Layout, sealer: Sealer) -> None:
+    sealer.seal([ride(1, driver_id="x"), ride(2, driver_id=True)])
+    sealer.seal([ride(3, driver_id="x"), ride(4, driver_id="y"), *CLEAN[4:]])
+
+    findings = {finding.drift_class: finding for finding in ingest(layout).state.findings}
+
+    assert findings["V01"].seen == "string x3"
+    assert findings["V01"].count == 3
+    assert findings["Q05"].seen == "JSON type changed x3, boolean and number or string mixed up x1"
+    assert findings["Q05"].severity == "critical"
+
+
 def test_a_changed_column_type_stops_the_run_before_it_changes_anything(layout: Layout, sealer: Sealer) -> None:
     sealer.seal(CLEAN)
     ingest(layout)
@@ -343,6 +365,31 @@ def test_a_changed_column_type_stops_the_run_before_it_changes_anything(layout: 
 
     assert log_ids(layout) == [1, 2, 3, 4, 5]
     assert len(list_pending(sealer.places)) == 1
+
+
+@pytest.mark.parametrize("mode", IngestMode)
+@pytest.mark.parametrize("group_records", [1, 250_000])
+def test_a_contract_that_fails_stops_the_run_before_it_changes_anything(
+    layout: Layout, sealer: Sealer, monkeypatch: pytest.MonkeyPatch, mode: IngestMode, group_records: int
+) -> None:
+    monkeypatch.setattr(ingest_group, "_MOST_RECORDS", group_records)
+    sealer.seal(CLEAN)
+    ingest(layout)
+    sealer.seal([ride(20)])
+    sealer.seal([ride(21, driver_id="x"), ride(22)])
+    failing = definition(DEFINITION_TEXT + "contract:\n  classes: {V01: fail}\n")
+
+    with pytest.raises(ContractError) as caught:
+        ingest(layout, mode=mode, stream=failing)
+
+    for named in ("'taxi_rides'", "V01 (JSON type changed)", "'driver_id'", f"{EPOCH}/1/6", "set contract.classes.V01"):
+        assert named in str(caught.value)
+    assert log_ids(layout) == [1, 2, 3, 4, 5]
+    assert refused(layout) == []
+    assert len(list_pending(sealer.places)) == 2
+
+    ingest(layout, mode=mode)
+    assert log_ids(layout) == [1, 2, 3, 4, 5, 20, 22]
 
 
 def test_a_window_that_is_no_window_is_refused(layout: Layout) -> None:

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from databrew_ws_dagster.core.definition.base import Model, Refusal, refuse
+from databrew_ws_dagster.core.definition.checks import ColumnChecks, refused_checks
 from databrew_ws_dagster.core.types import TYPE_NAMES, DataType, Scalar
 
 RESERVED_COLUMNS = (
@@ -117,6 +118,7 @@ class Column(Model):
     columns: tuple[Column, ...] = Field(default=(), description="Fields of a JSON object, or of each in a List<JSON>.")
     description: str | None = Field(default=None, description="Shown beside the column in the Dagster UI.")
     sensitive: bool = Field(default=False, description="Samples show the value's shape only.")
+    checks: ColumnChecks = Field(default=ColumnChecks(), description="What every value must satisfy.")
 
     @property
     def is_free_form(self) -> bool:
@@ -147,6 +149,14 @@ class Column(Model):
             raise ValueError("a primary key column cannot be nullable; set nullable or pk to false")
         return nullable
 
+    @field_validator("checks")
+    @classmethod
+    def _checks_fit_the_type(cls, checks: ColumnChecks, info: ValidationInfo) -> ColumnChecks:
+        declared = info.data.get("databrew_type")
+        if declared is not None:
+            refuse(refused_checks(checks, declared))
+        return checks
+
     @field_validator("columns")
     @classmethod
     def _only_json_nests(cls, columns: tuple[Column, ...], info: ValidationInfo) -> tuple[Column, ...]:
@@ -160,3 +170,8 @@ class Column(Model):
             if column.pk
         )
         return columns
+
+
+def has_checks(columns: tuple[Column, ...]) -> bool:
+    """Whether any column, at any depth, declares checks."""
+    return any(column.checks != ColumnChecks() or has_checks(column.columns) for column in columns)

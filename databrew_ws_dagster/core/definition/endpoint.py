@@ -1,4 +1,4 @@
-"""What makes a connection's URLs and headers unfit to be used, in words that repeat no secret.
+"""What makes a connection's URLs, headers and proxy unfit to be used, in words that repeat no secret.
 
 Judged with the environment of the moment: by the parser, and again whenever references are resolved anew.
 """
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from databrew_ws_dagster.core.definition.base import Refusal
 from databrew_ws_dagster.core.definition.template import Template, UnsetVariableError
-from databrew_ws_dagster.core.definition.url import is_cleartext_to_elsewhere, url_problem
+from databrew_ws_dagster.core.definition.url import is_cleartext_to_elsewhere, proxy_problem, url_problem
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -75,3 +75,13 @@ def refused_headers(headers: Mapping[str, Template], *, environ: Mapping[str, st
             continue
         if not _FIELD_VALUE.fullmatch(value):
             yield (name,), f"the value of header {name!r} holds a line break or another character HTTP does not allow"
+
+
+def refused_proxy(proxy: Template, *, environ: Mapping[str, str]) -> Iterator[Refusal]:
+    """Why the proxy's URL cannot be one."""
+    try:
+        problem = proxy_problem(proxy.resolve(environ))
+    except UnsetVariableError:
+        return
+    if problem is not None:
+        yield (), f"the URL of the proxy {problem}"

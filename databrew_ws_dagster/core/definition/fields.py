@@ -28,11 +28,13 @@ def is_template(root: type[BaseModel], path: Path) -> bool:
 
 
 def may_hold_secret(root: type[BaseModel], path: Path) -> bool:
-    """Whether the value at a path is a template, or a list or mapping of templates, or was meant as one."""
+    """Whether the value at a path is a template, or a list, mapping or block of templates, or was meant as one."""
     return any(_mentions_template(option) for option in _expected(root, path))
 
 
 def _mentions_template(option: Any) -> bool:
+    if isinstance(option, type) and issubclass(option, BaseModel):
+        return any(field.annotation is Template for field in option.model_fields.values())
     return option is Template or any(_mentions_template(argument) for argument in get_args(option))
 
 

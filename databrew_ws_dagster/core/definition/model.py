@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from databrew_ws_dagster.core.definition.base import Model, refuse
 from databrew_ws_dagster.core.definition.column import Column, refused_names
 from databrew_ws_dagster.core.definition.contract import Contract
 from databrew_ws_dagster.core.definition.quantity import ByteSize, Seconds
+from databrew_ws_dagster.core.definition.sequence import Sequence, refused_paths
 from databrew_ws_dagster.core.definition.source import Source
 from databrew_ws_dagster.core.definition.template import Template
 from databrew_ws_dagster.core.window import Windows, WindowSize
@@ -89,6 +90,7 @@ class StreamDefinition(Model):
     batch: BatchLimits = BatchLimits()
     window: Window = Window()
     contract: Contract = Contract()
+    sequence: Sequence | None = None
     alerts: Alerts = Alerts()
     file: str
     digest: str
@@ -115,6 +117,13 @@ class StreamDefinition(Model):
                 message = f"stream {name!r}: names ending in {suffix} belong to what the connector derives"
                 raise ValueError(message)
         return name
+
+    @field_validator("sequence")
+    @classmethod
+    def _sequence_is_in_columns(cls, sequence: Sequence | None, info: ValidationInfo) -> Sequence | None:
+        if sequence is not None and "columns" in info.data:
+            refuse(refused_paths(sequence, info.data["columns"]))
+        return sequence
 
     @field_validator("columns")
     @classmethod

@@ -1,6 +1,6 @@
-"""Durations and sizes as people write them: `500ms`, `30s`, `5m`, `1h`, `1d`; `512KiB`, `1MiB`, `2GiB`.
+"""Durations, sizes and shares as people write them: `500ms`, `30s`, `5m`, `1h`, `1d`; `512KiB`, `2GiB`; `0.1%`.
 
-A plain number is seconds, or bytes. What a duration is good for is its block's business.
+A plain number is seconds, bytes, or a part of 1. What a duration is good for is its block's business.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ _BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _NUMBER = r"(?=.*[1-9])[0-9]{1,15}"
 DURATION_PATTERN = rf"^{_NUMBER}(\.[0-9]{{1,6}})?({'|'.join(_SECONDS)})$"
 SIZE_PATTERN = rf"^{_NUMBER}({'|'.join(_BYTES)})$"
+SHARE_PATTERN = rf"^{_NUMBER}(\.[0-9]{{1,6}})?%$"
 
 
 def parse_duration(value: Any) -> Any:
@@ -49,6 +50,20 @@ def parse_size(value: Any) -> Any:
     return int(value.removesuffix(unit)) * _BYTES[unit]
 
 
+def parse_share(value: Any) -> Any:
+    """The part of 1 that a text such as `0.1%` means; anything that is not text is left to the field's own type.
+
+    Raises:
+        ValueError: the text is not a positive number of percent.
+    """
+    if not isinstance(value, str):
+        return value
+    if re.fullmatch(SHARE_PATTERN, value) is None:
+        message = f"{value!r} is not a share; write percent such as 0.1%, or a number up to 1"
+        raise ValueError(message)
+    return float(value.removesuffix("%")) / 100
+
+
 Seconds = Annotated[
     float,
     Field(gt=0),
@@ -68,3 +83,13 @@ ByteSize = Annotated[
     ),
 ]
 """A positive size, in bytes."""
+
+Share = Annotated[
+    float,
+    Field(gt=0, le=1),
+    BeforeValidator(
+        parse_share,
+        json_schema_input_type=Annotated[float, Field(gt=0, le=1)] | Annotated[str, Field(pattern=SHARE_PATTERN)],
+    ),
+]
+"""A part of a whole, above 0 and at most 1."""

@@ -32,6 +32,7 @@ def definition_schema() -> dict[str, Any]:
     for definition in definitions.values():
         _admit_references(definition)
     _describe_urls(definitions["Source"])
+    _describe_open_messages(definitions["Source"])
     for name in ("name", "columns"):
         fields[name] = _with_reference(fields[name])
     definitions["Reference"] = _REFERENCE
@@ -113,6 +114,12 @@ def _describe_urls(source: dict[str, Any]) -> None:
     source["properties"] = {"url": properties["urls"]["items"], **properties}
     source["required"] = [key for key in source["required"] if key != "urls"]
     source["oneOf"] = [{"required": ["url"]}, {"required": ["urls"]}]
+
+
+def _describe_open_messages(source: dict[str, Any]) -> None:
+    """In a file, an open message without an acknowledgement is its text alone."""
+    messages = source["properties"]["open_messages"]
+    messages["items"] = {"anyOf": [messages["items"], {"type": "string"}]}
 
 
 def _admit_references(definition: dict[str, Any]) -> None:

@@ -158,7 +158,7 @@ def _place_source(shape: Shape, node: Node, source: Mapping[str, Node], *, envir
         shape.refuse(node, "key 'config' is missing; it holds the `url`")
         return
     config = source["config"]
-    shape.parts["source"] = _with_urls(shape, config) if isinstance(config.value, dict) else config
+    shape.parts["source"] = _with_messages(_with_urls(shape, config)) if isinstance(config.value, dict) else config
 
 
 def _refuse_other_driver(shape: Shape, driver: Node, environ: Mapping[str, str]) -> None:
@@ -186,4 +186,18 @@ def _with_urls(shape: Shape, config: Node) -> Node:
         shape.refuse(entries["urls"], f"`urls` stands beside `url` (line {url.line}); keep one of them")
     else:
         entries["urls"] = Node((url,), url.line, url.path)
+    return Node(entries, config.line, config.path)
+
+
+def _with_messages(config: Node) -> Node:
+    """The config with each open message that is text alone written out as a mapping."""
+    messages = config.child("open_messages")
+    if messages is None or not isinstance(messages.value, tuple):
+        return config
+    written_out = tuple(
+        Node({"send": message}, message.line, message.path) if isinstance(message.value, str) else message
+        for message in messages.value
+    )
+    entries = dict(config.value) if isinstance(config.value, dict) else {}
+    entries["open_messages"] = Node(written_out, messages.line, messages.path)
     return Node(entries, config.line, config.path)

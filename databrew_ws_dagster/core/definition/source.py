@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from databrew_ws_dagster.core.definition.base import Model, refuse
-from databrew_ws_dagster.core.definition.endpoint import refused_headers, refused_urls
+from databrew_ws_dagster.core.definition.endpoint import refused_headers, refused_proxy, refused_urls
+from databrew_ws_dagster.core.definition.message_rule import MessageRule
 from databrew_ws_dagster.core.definition.quantity import ByteSize, Seconds
 from databrew_ws_dagster.core.definition.template import Template
 
@@ -17,6 +18,34 @@ class Heartbeat(Model):
 
     send: Template = Field(description="The text.")
     interval_s: Seconds = Field(alias="interval", description="Pause between two.")
+
+
+class OpenMessage(Model):
+    """A message sent after connecting, and the answers that tell whether the server took it."""
+
+    send: Template = Field(description="The text.")
+    expect: MessageRule | None = Field(default=None, description="The acknowledgement to wait for.")
+    refused: MessageRule | None = Field(default=None, description="The answer that says no.")
+    within_s: Seconds = Field(default=10.0, alias="within", description="Longest wait for the acknowledgement.")
+
+    @field_validator("refused")
+    @classmethod
+    def _refusal_needs_expectation(cls, refused: MessageRule | None, info: ValidationInfo) -> MessageRule | None:
+        if refused is not None and info.data.get("expect", refused) is None:
+            raise ValueError("a refusal is only heard while an acknowledgement is awaited; give expect too")
+        return refused
+
+
+CURSOR_PLACEHOLDER = "{cursor}"
+"""Stands in a URL or an open message for the cursor."""
+
+
+class Resume(Model):
+    """How to go on where the last connection ended, for servers that can replay."""
+
+    path: str = Field(min_length=1, description="Dotted path of the value in a message that says where it stands.")
+    initial: str = Field(default="", description="In place of the cursor before the first message.")
+    rewind: int = Field(default=0, ge=0, description="Subtracted from a whole number, so that the server repeats some.")
 
 
 class Backoff(Model):
@@ -32,10 +61,11 @@ class Source(Model):
     # Rules that compare fields stand at the last of them: `urls` is judged with the three before it.
     allow_insecure: bool = Field(default=False, description="Allow credentials over ws:// to another host.")
     headers: dict[str, Template] = Field(default_factory=dict, description="Sent with the handshake.")
-    open_messages: tuple[Template, ...] = Field(default=(), description="Sent in order after each connect.")
+    open_messages: tuple[OpenMessage, ...] = Field(default=(), description="Sent in order after each connect.")
     urls: tuple[Template, ...] = Field(
         description="Endpoints to fail over between, in order of preference.", json_schema_extra={"minItems": 1}
     )
+    resume: Resume | None = Field(default=None, description="Go on where the last connection ended.")
     subprotocols: tuple[str, ...] = Field(default=(), description="Offered in the handshake.")
     heartbeat: Heartbeat | None = Field(default=None, description="Application-level ping.")
     ping_interval_s: Seconds | None = Field(default=10.0, description="Pause between WebSocket pings; null: none.")
@@ -48,6 +78,9 @@ class Source(Model):
     ca_file: str | None = Field(default=None, description="Certificates to trust instead of the system's.")
     client_cert_file: str | None = Field(default=None, description="Certificate to show to the server.")
     client_key_file: str | None = Field(default=None, description="Private key of that certificate.")
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65535, description="Loopback port for /metrics and /healthz of the capture; null: none."
+    )
     backoff: Backoff = Field(default=Backoff(), description="Pauses between connection attempts.")
 
     @field_validator("headers")
@@ -66,12 +99,29 @@ class Source(Model):
             refused = refused_urls(
                 urls,
                 headers=info.data.get("headers", {}),
-                open_messages=info.data.get("open_messages", ()),
+                open_messages=[message.send for message in info.data.get("open_messages", ())],
                 is_cleartext_allowed=info.data.get("allow_insecure", True),
                 environ=info.context["environ"],
             )
             refuse(refused)
         return urls
+
+    @field_validator("resume")
+    @classmethod
+    def _cursor_has_a_place(cls, resume: Resume | None, info: ValidationInfo) -> Resume | None:
+        sent = [message.send for message in info.data.get("open_messages", ())]
+        templates = (*info.data.get("urls", ()), *sent)
+        if resume is not None and not any(CURSOR_PLACEHOLDER in template.unresolved for template in templates):
+            message = f"the cursor is sent nowhere; put {CURSOR_PLACEHOLDER} into a URL or an open message"
+            raise ValueError(message)
+        return resume
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy_is_one(cls, proxy: Template | None, info: ValidationInfo) -> Template | None:
+        if proxy is not None and info.context is not None:
+            refuse(refused_proxy(proxy, environ=info.context["environ"]))
+        return proxy
 
     @field_validator("client_key_file")
     @classmethod

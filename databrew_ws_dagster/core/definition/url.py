@@ -40,6 +40,26 @@ def url_problem(url: str) -> str | None:
     return None if is_port_valid else "has a port that is not a number from 1 to 65535"
 
 
+def proxy_problem(url: str) -> str | None:
+    """What keeps a resolved URL from naming a proxy, or None."""
+    try:
+        parts = urlsplit(url)
+        is_port_valid = parts.port != 0
+    except ValueError:
+        return "has a host or a port that is not one"
+    if any(character.isspace() or not character.isprintable() for character in url):
+        return "holds a space or a control character; percent-encode it"
+    if parts.scheme not in ("http", "https"):
+        return "must begin with http:// or https://, such as http://proxy.example.com:3128"
+    if not parts.hostname or not is_port_valid:
+        return "names no host, or a port that is not a number from 1 to 65535"
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        return "ends with its port; leave out what follows"
+    if parts.username is not None and parts.password is None:
+        return "has a user without a password; write user:password@host"
+    return None
+
+
 def is_cleartext_to_elsewhere(parts: SplitResult) -> bool:
     """Whether others on the way can read the connection: not encrypted, and not to this machine."""
     return parts.scheme == "ws" and not _is_loopback(parts.hostname or "")

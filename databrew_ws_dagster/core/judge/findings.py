@@ -12,20 +12,19 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from databrew_ws_dagster.core.definition import StreamDefinition
+from databrew_ws_dagster.core.definition.contract import QuarantineShare
 from databrew_ws_dagster.core.drift import CATALOGUE, Drift, Severity, Verdict
 from databrew_ws_dagster.core.finding import Finding, Position, Reason
 from databrew_ws_dagster.core.judge.advice import accepting_yaml
 from databrew_ws_dagster.core.judge.decoded import general_path
 from databrew_ws_dagster.core.judge.judgement import Remark, Tally
+from databrew_ws_dagster.core.seen import Seen
 
 MAX_SAMPLES = 3
 MAX_COLUMNS = 50
 """Findings of one class in one batch; a feed with ever new keys must not make ever more findings."""
 OTHER_COLUMNS = "*"
 
-_MAX_SHAPES = 20
-_SHOWN_SHAPES = 3
-_WARN_SHARE, _ERROR_SHARE = 0.001, 0.05
 _CRITICAL_NOT_JSON_SHARE = 0.5
 _CRITICAL_ON_KEY = frozenset({Drift.NULL_REQUIRED, Drift.OUT_OF_RANGE, Drift.MISSING_REQUIRED})
 
@@ -38,23 +37,15 @@ class _Change:
     first: int
     last: int
     count: int = 0
-    seen: Counter[str] = field(default_factory=Counter)
+    seen: Seen = field(default_factory=Seen)
     samples: list[str] = field(default_factory=list)
 
     def add(self, reason: Reason, message: int) -> None:
         self.last = message
         self.count += 1
-        is_new_shape = reason.seen not in self.seen
-        self.seen["other" if is_new_shape and len(self.seen) >= _MAX_SHAPES else reason.seen] += 1
+        self.seen.add(reason.seen)
         if reason.sample and len(self.samples) < MAX_SAMPLES and reason.sample not in self.samples:
             self.samples.append(reason.sample)
-
-    @property
-    def seen_text(self) -> str:
-        """What arrived, most frequent first."""
-        shown = [f"{what} x{count}" for what, count in self.seen.most_common(_SHOWN_SHAPES)]
-        hidden = len(self.seen) - len(shown)
-        return ", ".join(shown) + (f" and {hidden} more" if hidden else "")
 
 
 _Key = tuple[str, Drift, Verdict, str]
@@ -79,6 +70,8 @@ def sum_up(
     for remark in remarks:
         batch_id = batch_ids[remark.message]
         for reason in remark.reasons:
+            if definition.contract.is_silent(reason.drift, reason.verdict):
+                continue
             key = (batch_id, reason.drift, reason.verdict, general_path(reason.column))
             change = changes.get(key)
             if change is None:
@@ -89,7 +82,7 @@ def sum_up(
             change.add(reason, remark.message)
     positions = _positions(messages, {at for change in changes.values() for at in (change.first, change.last)})
     findings = [_finding(key, change, positions, tally[key[0]], definition) for key, change in changes.items()]
-    findings += _quarantine_shares(remarks, messages, batch_ids, tally)
+    findings += _quarantine_shares(remarks, messages, batch_ids, tally, definition.contract.quarantine_share)
     loudness = list(Severity)
     return tuple(sorted(findings, key=lambda each: (each.batch_id, -loudness.index(each.severity), -each.count)))
 
@@ -109,7 +102,7 @@ def _finding(
         first=positions[change.first],
         last=positions[change.last],
         expected=change.example.expected,
-        seen=change.seen_text,
+        seen_counts=change.seen.counts,
         samples=tuple(change.samples),
         accept_with="" if column == OTHER_COLUMNS else accepting_yaml(change.example, definition),
     )
@@ -132,7 +125,11 @@ def _severity(change: _Change, verdict: Verdict, tally: Tally, definition: Strea
 
 
 def _quarantine_shares(
-    remarks: Sequence[Remark], messages: pa.Table, batch_ids: list[str], tally: Mapping[str, Tally]
+    remarks: Sequence[Remark],
+    messages: pa.Table,
+    batch_ids: list[str],
+    tally: Mapping[str, Tally],
+    thresholds: QuarantineShare,
 ) -> list[Finding]:
     """A finding for each micro-batch of which too large a share was refused."""
     refused: dict[str, list[Remark]] = {}
@@ -142,12 +139,15 @@ def _quarantine_shares(
     findings = []
     for batch_id, group in refused.items():
         records, count = tally[batch_id].records, len(group)
-        if count < _WARN_SHARE * records:
+        if count < thresholds.warn * records:
             continue
-        severity = Severity.WARN if count < _ERROR_SHARE * records else Severity.ERROR
+        severity = Severity.WARN if count < thresholds.error * records else Severity.ERROR
         first, last = group[0].message, group[-1].message
         positions = _positions(messages, {first, last})
-        top = Counter(reason.drift for remark in group for reason in remark.reasons).most_common(_SHOWN_SHAPES)
+        top = Seen()
+        for reason in (reason for remark in group for reason in remark.reasons):
+            if reason.verdict is Verdict.QUARANTINE:
+                top.add(CATALOGUE[reason.drift].title)
         findings.append(
             Finding(
                 batch_id=batch_id,
@@ -159,9 +159,8 @@ def _quarantine_shares(
                 records=records,
                 first=positions[first],
                 last=positions[last],
-                expected=f"less than {_WARN_SHARE:.1%} quarantined",
-                seen=f"{count} of {records} quarantined: "
-                + ", ".join(f"{CATALOGUE[drift].title} x{number}" for drift, number in top),
+                expected=f"less than {thresholds.warn:.1%} quarantined",
+                seen_counts=top.counts,
                 samples=(),
                 accept_with="",
             )

@@ -53,7 +53,8 @@ class Tally:
     `messages` = `control` + `empty` + those that `records` came from, where a message refused as a whole
     counts as one record; `records` = `accepted` + `quarantined` + `duplicates`. `warned` is a part of
     `accepted`. `empty` are messages that declared unwrapping found to hold no record. `classes` counts
-    records per drift class.
+    records per drift class. `decoded` are the rows that `absences` was counted of: those accepted, and those that
+    their key, a check or the contract kept out.
     """
 
     batch_id: str
@@ -65,6 +66,7 @@ class Tally:
     duplicates: int = 0
     control: int = 0
     empty: int = 0
+    decoded: int = 0
     classes: Counter[str] = field(default_factory=Counter)
     absences: Absences = field(default_factory=Absences)
 

@@ -6,6 +6,7 @@ The order of the steps; each step is a module of its own.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,10 @@ from databrew_ws_dagster.core.judge.decoded import MESSAGE, RECORD, Decoded, Key
 from databrew_ws_dagster.core.judge.findings import sum_up
 from databrew_ws_dagster.core.judge.judgement import Judgement, KnownRows, Remark, Tally
 from databrew_ws_dagster.core.judge.keys import find_repeats
-from databrew_ws_dagster.core.pandera_schema import find_refused_rows
+from databrew_ws_dagster.core.judge.record import worst_verdict
+from databrew_ws_dagster.core.judge.redact import redact
+from databrew_ws_dagster.core.judge.versions import find_mixed_versions
+from databrew_ws_dagster.core.pandera_schema import Failure, find_refused_rows
 
 _LINEAGE_SOURCES = {
     "_batch_id": "batch_id",
@@ -45,6 +49,9 @@ def judge(messages: pa.Table, *, definition: StreamDefinition, known_rows: Known
     decoded = Decoded(decoded_schema(definition), batch_ids, tally)
     decode_columns(messages, definition=definition, into=decoded)
     rows = _with_lineage(decoded.rows(), messages, definition)
+    for batch_id, count in Counter(rows["_batch_id"].to_pylist()).items():
+        tally[batch_id].decoded = count
+    rows = _apply_contract(rows, decoded, messages, definition)
     rows = _pass_gate(rows, decoded, messages, definition)
     rows, duplicates = _resolve_keys(rows, decoded, messages, definition, known_rows)
     remarks = _remarks(decoded, duplicates)
@@ -52,7 +59,10 @@ def judge(messages: pa.Table, *, definition: StreamDefinition, known_rows: Known
     return Judgement(
         accepted=rows.select(accepted_schema(definition).names),
         quarantined=_quarantined(decoded, messages, definition),
-        findings=sum_up(remarks, messages=messages, batch_ids=batch_ids, tally=tally, definition=definition),
+        findings=(
+            *sum_up(remarks, messages=messages, batch_ids=batch_ids, tally=tally, definition=definition),
+            *find_mixed_versions(remarks, messages=messages, batch_ids=batch_ids, tally=tally),
+        ),
         tally=tally,
         remarks=remarks,
     )
@@ -78,17 +88,44 @@ def _without(rows: pa.Table, dropped: list[int]) -> pa.Table:
     return rows.filter(pa.array(keep))
 
 
+def _apply_contract(rows: pa.Table, decoded: Decoded, messages: pa.Table, definition: StreamDefinition) -> pa.Table:
+    """Give every reason the verdict that the contract sets, and quarantine what it does not accept."""
+    contract = definition.contract
+    if not contract.classes:
+        return rows
+    refused: set[Key] = set()
+    for key, reasons in decoded.reasons.items():
+        reasons[:] = [replace(each, verdict=contract.verdict_on(each.drift, each.verdict)) for each in reasons]
+        if key not in decoded.refused and worst_verdict(reasons) is Verdict.QUARANTINE:
+            refused.add(key)
+            decoded.refuse(key, messages, definition)
+    return _without(rows, [row for row, key in enumerate(_keys(rows)) if key in refused]) if refused else rows
+
+
 def _pass_gate(rows: pa.Table, decoded: Decoded, messages: pa.Table, definition: StreamDefinition) -> pa.Table:
-    """Quarantine what the pandera schema refuses: a rule of the definition, or a decoder that is wrong."""
-    refused = find_refused_rows(rows, definition) if rows.num_rows else {}
-    keys = _keys(rows.take(list(refused))) if refused else []
-    for key, failures in zip(keys, refused.values(), strict=True):
-        decoded.refuse(key, messages, definition)
-        decoded.reasons.setdefault(key, []).extend(
-            Reason(Drift.TYPE_CHANGED, Verdict.QUARANTINE, column, check, "value refused by the schema")
-            for column, check in failures
+    """Quarantine what the pandera schema refuses: a value against a declared check, or a decoder that is wrong."""
+    failed = find_refused_rows(rows, definition) if rows.num_rows else {}
+    dropped = []
+    keys = _keys(rows.take(list(failed))) if failed else []
+    for key, (row, failures) in zip(keys, failed.items(), strict=True):
+        reasons = [_gate_reason(failure, rows, row, definition) for failure in failures]
+        decoded.reasons.setdefault(key, []).extend(reasons)
+        if worst_verdict(reasons) is Verdict.QUARANTINE:
+            decoded.refuse(key, messages, definition)
+            dropped.append(row)
+    return _without(rows, dropped)
+
+
+def _gate_reason(failure: Failure, rows: pa.Table, row: int, definition: StreamDefinition) -> Reason:
+    check = failure.declared
+    if check is None:
+        return Reason(
+            Drift.TYPE_CHANGED, Verdict.QUARANTINE, failure.column, failure.check, "value refused by the schema"
         )
-    return _without(rows, list(refused))
+    is_plain = len(check.columns) == 1 and not check.columns[0].databrew_type.is_list
+    sample = redact(str(rows[failure.column][row].as_py()), is_sensitive=check.is_sensitive) if is_plain else ""
+    verdict = definition.contract.verdict_on_failed_check()
+    return Reason(Drift.CHECK_FAILED, verdict, check.path, check.expected, "another value", sample)
 
 
 def _resolve_keys(
@@ -112,7 +149,7 @@ def _remarks(decoded: Decoded, duplicates: set[Key]) -> tuple[Remark, ...]:
     def verdict_of(key: Key) -> Verdict:
         if key in decoded.refused:
             return Verdict.QUARANTINE
-        return Verdict.DUPLICATE if key in duplicates else Verdict.WARN
+        return Verdict.DUPLICATE if key in duplicates else worst_verdict(decoded.reasons[key])
 
     remarks = [Remark(*key, verdict_of(key), tuple(reasons)) for key, reasons in decoded.reasons.items()]
     remarks += [Remark(message, 0, Verdict.CONTROL, ()) for message in decoded.control]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from databrew_ws_dagster.core.definition.quantity import parse_duration, parse_size
+from databrew_ws_dagster.core.definition.quantity import parse_duration, parse_share, parse_size
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,19 @@ def test_other_texts_are_no_sizes(text: str) -> None:
         parse_size(text)
 
 
+@pytest.mark.parametrize(("text", "share"), [("0.1%", 0.001), ("5%", 0.05), ("100%", 1.0)])
+def test_shares_are_parts_of_one(text: str, share: float) -> None:
+    assert parse_share(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["", "5", "0%", "-1%", "5 %", "%", "1e2%"])
+def test_other_texts_are_no_shares(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a share"):
+        parse_share(text)
+
+
 @pytest.mark.parametrize("value", [5, 1.5, None, True, [1]])
 def test_what_is_not_text_is_left_to_the_field(value: object) -> None:
     assert parse_duration(value) is value
     assert parse_size(value) is value
+    assert parse_share(value) is value

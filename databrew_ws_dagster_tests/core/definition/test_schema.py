@@ -41,6 +41,16 @@ RULES_BEYOND_A_SCHEMA: dict[str, dict[str, Any]] = {
     "credentials in clear text": {"config": {"url": "ws://example.com", "headers": {"A": "b"}}},
     "the inside of a header's value": {"config": {"url": "wss://h", "headers": {"A": "b\r\n"}}},
     "a header of the handshake": {"config": {"url": "wss://h", "headers": {"Host": "b"}}},
+    "an action that a drift class cannot have": {"contract": {"classes": {"V01": "accept"}}},
+    "an error from a smaller share on than the warning": {"contract": {"quarantine_share": {"warn": 0.5}}},
+    "a check that values of the type cannot be held against": {
+        "columns": [{"name": "a", "databrewType": "Boolean", "checks": {"min": 1}}]
+    },
+    "a pattern that would need backtracking": {
+        "columns": [{"name": "a", "databrewType": "String", "checks": {"regex": "(?=a)"}}]
+    },
+    "a sequence in a column that is not declared": {"sequence": {"path": "seq"}},
+    "a sequence without the paths of its kind": {"sequence": {"kind": "range", "path": "id"}},
     "a client key without its certificate": {"config": {"url": "wss://h", "client_key_file": "k"}},
 }
 """What the parser refuses and a schema cannot say, or only at the price of being unreadable."""
@@ -70,9 +80,17 @@ _GOOD: list[dict[str, Any]] = [
     {"columns": [{"name": "a", "databrewType": "List<JSON>", "columns": [{"name": "b", "databrewType": "UUID"}]}]},
     {"columns": [{"name": "a b.ü", "databrewType": "${T:Int16}", "pk": "${PK:true}", "nullable": False}]},
     {"columns": [{"name": "a", "databrewType": "JSON", "nativeConnectorType": None, "columns": []}]},
+    {
+        "columns": [
+            {"name": "a", "databrewType": "Int16", "checks": {"min": 0, "max": "${M:5}", "allowed": [1, "${V:2}"]}}
+        ]
+    },
+    {"columns": [{"name": "a", "databrewType": "List<String>", "checks": {"regex": "^[a-z]+$", "allowed": ["x"]}}]},
+    {"columns": [{"name": "a", "databrewType": "Date32", "checks": {"min": "2026-01-31"}}]},
     {"config": {"urls": ["wss://a", "WS://b", "${U:wss://c}"]}},
     {"config": {"url": "wss://h", "headers": {"X-Key": "v"}, "compression": "deflate", "idle_timeout_s": None}},
     {"config": {"url": "wss://h", "ping_interval_s": "500ms", "max_message_bytes": 5, "open_messages": ["a"]}},
+    {"config": {"url": "wss://h", "open_messages": [{"send": "a", "expect": {"field": "ok"}, "within": "5s"}]}},
     {"config": {"url": "wss://h", "heartbeat": {"send": "ping", "interval": 5}, "backoff": {"max_s": "1m"}}},
     {"window": "daily"},
     {"window": "${W:5min}"},
@@ -80,6 +98,10 @@ _GOOD: list[dict[str, Any]] = [
     {"batch": {"interval": 0.5, "messages": "${N:5}", "bytes": "1MiB"}},
     {"decode": {"records": "data", "ignore": [{"field": "t", "values": ["a", 1, True, None]}]}},
     {"alerts": {"error": ["slack://x"], "warn": []}},
+    {"sequence": {"path": "id", "reorder_window": 5}},
+    {"sequence": {"kind": "range", "first": "id", "last": "id", "key": "id"}},
+    {"contract": {"classes": {"F01": "quarantine", "F02": "${ACTION:fail}", "K01": "accept"}}},
+    {"contract": {"quarantine_share": {"warn": "0.5%", "error": 0.2}}},
     {"processors": [1], "sink": None, "secrets": {"a": "b"}},
 ]
 
@@ -97,6 +119,9 @@ _BAD: list[dict[str, Any]] = [
     {"columns": [{"name": "a", "databrewType": "List<List<Int16>>"}]},
     {"columns": [{"name": "a", "databrew_type": "Int16"}]},
     {"columns": [{"name": "a", "databrewType": "Int16", "pk": "yes"}]},
+    {"columns": [{"name": "a", "databrewType": "Int16", "checks": {"least": 1}}]},
+    {"columns": [{"name": "a", "databrewType": "Int16", "checks": {"allowed": [1.5]}}]},
+    {"columns": [{"name": "a", "databrewType": "Uint64", "checks": {"allowed": [2**64]}}]},
     {"columns": [{"name": "a", "databrewType": "Int16", "pk": True, "nullable": True}]},
     {"columns": [{"name": "a", "databrewType": "JSON", "pk": True}]},
     {"columns": [{"name": "a", "databrewType": "List<Int16>", "pk": True}]},
@@ -126,6 +151,11 @@ _BAD: list[dict[str, Any]] = [
     *_each("window", "weekly", 5, None, {"size": "weekly"}, {"start": "soon"}, {"x": 1}),
     *_each("batch", None, [], {"messages": 0}, {"messages": "5"}, {"interval": -1}, {"x": 1}),
     *_each("decode", {"records": ""}, {"ignore": [{}]}, {"ignore": [{"field": "a", "values": [[]]}]}),
+    *_each(
+        "contract", {"classes": {"F99": "warn"}}, {"classes": {"F01": "ignore"}}, {"classes": ["F01"]}, {"F01": "warn"}
+    ),
+    *_each("contract", {"quarantine_share": {"warn": "0%"}}, {"quarantine_share": {"error": 2}}),
+    *_each("sequence", {"path": ""}, {"path": "id", "reorder_window": -1}, {"path": "id", "kind": "other"}, "id"),
     *_each("alerts", {"error": "slack://x"}, {"warn": [1]}, {"info": []}),
 ]
 

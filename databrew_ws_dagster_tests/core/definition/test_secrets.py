@@ -50,6 +50,8 @@ def test_a_wrong_value_from_the_environment_is_shown_as_its_reference(text: str)
         document(config=f"url: wss://h\nheaders: {{X-Key: [{CANARY}]}}"),
         document(config=f"url: wss://h\nheaders: {CANARY}"),
         document(config=f"url: wss://h\nopen_messages: {CANARY}"),
+        document(config=f"url: wss://h\nopen_messages: [{{send: [{CANARY}]}}]"),
+        document(config=f"url: wss://h\nproxy: {CANARY}"),
         document(config=f'url: wss://h\nheaders: {{X-Key: "{CANARY}\\r\\nX: y"}}'),
         document(blocks=f"alerts: {{error: {CANARY}}}"),
     ],
@@ -128,6 +130,7 @@ class TestEndpoints:
             "url: ws://example.com/?key=${SECRET}",
             "url: ${WHOLE}",
             "url: ws://example.com/\nopen_messages: ['auth ${SECRET}']",
+            "url: ws://example.com/\nopen_messages: [{send: 'auth ${SECRET}', expect: {field: ok}}]",
             "urls: [wss://a, ws://10.0.0.1/]\nheaders: {A: b}",
         ],
     )

@@ -1,0 +1,93 @@
+"""A stream's recent past, read from its table of micro-batches, and what is unusual about a window beside it.
+
+Costs what the windows of `core.history.reference_starts` hold, whatever the age of the table.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from databrew_ws_dagster.core.connection_event import Gap
+from databrew_ws_dagster.core.definition import StreamDefinition
+from databrew_ws_dagster.core.drift import CATALOGUE, Verdict
+from databrew_ws_dagster.core.history import Lacks, Unusual, WindowProfile, find_unusual, reference_starts
+from databrew_ws_dagster.ingest.report import WindowFinding
+from databrew_ws_dagster.storage.delta import WindowedTable
+
+_COLUMNS = ["first_received_at", "last_received_at", "messages", "decoded", "lacks"]
+_KINDS = ("missing", "nulls", "sentinels")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def history_findings(
+    batches: WindowedTable, *, definition: StreamDefinition, window: str, gaps: Sequence[Gap], now: datetime
+) -> tuple[WindowFinding, ...]:
+    """What is unusual about a window, as findings.
+
+    Args:
+        batches: The stream's table of micro-batches.
+        gaps: Of the window.
+        now: Tells whether the window has ended.
+    """
+    windows = definition.windows
+    start, end = windows.bounds_of(window)
+    earlier = batches.windows_before(window)
+    starts = [each for each in reference_starts(windows, start) if earlier and _key(definition, each) >= earlier[0]]
+    keys = {_key(definition, each): each for each in (*starts, start)}
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in batches.read_windows(list(keys), columns=_COLUMNS).to_pylist():
+        if row["first_received_at"] is not None:
+            rows.setdefault(_key(definition, row["first_received_at"]), []).append(row)
+    profiles = {
+        key: _profile(rows.get(key, []), began, began + windows.length if now >= began + windows.length else None)
+        for key, began in keys.items()
+    }
+    present = profiles.pop(window)
+    unusual = find_unusual(
+        present,
+        tuple(profiles.values()),
+        ended_at=end if now >= end else None,
+        gaps=[(gap.start, gap.end) for gap in gaps],
+    )
+    return tuple(_finding(each, rows.get(window, [])) for each in unusual)
+
+
+def _key(definition: StreamDefinition, at: datetime) -> str:
+    return definition.windows.key_of((at - _EPOCH) // timedelta(microseconds=1) * 1000)
+
+
+def _profile(rows: Iterable[dict[str, Any]], start: datetime, end: datetime | None) -> WindowProfile:
+    """Add micro-batches up; there may be a pause before the first of them too, and up to a window's end."""
+    ordered = sorted(rows, key=lambda row: row["first_received_at"])
+    counts: dict[str, Counter[str]] = {}
+    for lack in (lack for row in ordered for lack in row["lacks"] or ()):
+        counts.setdefault(lack["column"], Counter()).update({kind: lack[kind] for kind in _KINDS})
+    times = [(row["first_received_at"], row["last_received_at"]) for row in ordered]
+    edges = [(start, start), *times, *([(end, end)] if end else [])]
+    return WindowProfile(
+        start=start,
+        messages=sum(row["messages"] for row in ordered),
+        rows=sum(row["decoded"] or 0 for row in ordered),
+        lacks={column: Lacks(**count) for column, count in counts.items()},
+        pauses=tuple((before[1], after[0]) for before, after in pairwise(edges) if after[0] > before[1]),
+    )
+
+
+def _finding(unusual: Unusual, received: Sequence[dict[str, Any]]) -> WindowFinding:
+    line = CATALOGUE[unusual.drift]
+    return WindowFinding(
+        drift_class=str(unusual.drift),
+        column=unusual.column,
+        title=line.title,
+        verdict=Verdict.OBSERVE,
+        severity=line.severity,
+        count=unusual.count,
+        expected=unusual.expected,
+        seen=unusual.seen,
+        first_at=min((row["first_received_at"] for row in received), default=None),
+        last_at=max((row["last_received_at"] for row in received), default=None),
+    )
