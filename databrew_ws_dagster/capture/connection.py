@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import quote
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidProxy, InvalidURI, PayloadTooBig
@@ -22,7 +23,8 @@ from websockets.protocol import Event
 from websockets.typing import Subprotocol
 
 from databrew_ws_dagster.core.connection_event import GapCause
-from databrew_ws_dagster.core.definition.source import Source
+from databrew_ws_dagster.core.definition.endpoint import refused_headers, refused_proxy, refused_urls
+from databrew_ws_dagster.core.definition.source import CURSOR_PLACEHOLDER, Source
 from databrew_ws_dagster.core.definition.template import Template, UnsetVariableError
 from databrew_ws_dagster.errors import CaptureError
 from databrew_ws_dagster.storage.segment import Record
@@ -176,18 +178,28 @@ def public_url_of(url: Template, *, stream: str, environ: Mapping[str, str]) -> 
 
 
 async def open_connection(
-    source: Source, url: Template, *, stream: str, environ: Mapping[str, str], clock: Callable[[], int]
+    source: Source,
+    url: Template,
+    *,
+    stream: str,
+    environ: Mapping[str, str],
+    clock: Callable[[], int],
+    cursor: str | None = None,
 ) -> Connection:
     """Connect, with every reference resolved anew: a renewed token is used.
 
     Args:
         clock: Unix nanoseconds; stamps every record.
+        cursor: Takes the placeholder's place in the URL.
 
     Raises:
         CaptureError: the definition cannot work here: an unset variable, an unreadable certificate, a bad URL.
         OSError, TimeoutError, InvalidHandshake: this attempt failed (see `capture.refusal`).
     """
     address = resolve_template(url, stream=stream, environ=environ)
+    if cursor is not None:
+        address = address.replace(CURSOR_PLACEHOLDER, quote(cursor, safe=""))
+    _refuse_unfit(source, url, stream=stream, environ=environ)
     headers = {name: resolve_template(value, stream=stream, environ=environ) for name, value in source.headers.items()}
     # Without an explicit proxy there is none: the library would take one from the environment.
     proxy = None
@@ -225,6 +237,23 @@ async def open_connection(
         raise _invalid(stream, "proxy") from None
     except UnicodeError:  # a host name that DNS cannot hold
         raise _invalid(stream, "url") from None
+
+
+def _refuse_unfit(source: Source, url: Template, *, stream: str, environ: Mapping[str, str]) -> None:
+    """Judge again what the parser judged with the environment of then: a renewed value may be unfit."""
+    refusals = [
+        *refused_urls(
+            (url,),
+            headers=source.headers,
+            open_messages=[message.send for message in source.open_messages],
+            is_cleartext_allowed=source.allow_insecure,
+            environ=environ,
+        ),
+        *refused_headers(source.headers, environ=environ),
+        *(refused_proxy(source.proxy, environ=environ) if source.proxy is not None else ()),
+    ]
+    for _, problem in refusals:
+        raise CaptureError(stream, problem, "correct source.config or the environment variables that it names")
 
 
 def _invalid(stream: str, setting: str) -> CaptureError:

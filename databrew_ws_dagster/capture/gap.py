@@ -58,13 +58,23 @@ def gap_after_ending(
     )
 
 
-def gap_after_restart(previous: CaptureState | None, written: LastWritten | None) -> OpenGap | None:
+def gap_after_restart(
+    previous: CaptureState | None, written: LastWritten | None, *, sealed: LastWritten | None = None
+) -> OpenGap | None:
     """The gap that the end of the previous process left open; `None` if there was no previous connection.
 
     Args:
         previous: The state file as the previous process left it.
         written: The end of the log that it left, unless that was sealed in full.
+        sealed: The end of the newest micro-batch, if neither of the above is left.
     """
+    if sealed is not None:
+        return OpenGap(
+            start=utc_of(sealed.caught_up_at_ns or sealed.first_received_at_ns) - _SLACK,
+            cause=GapCause.SPOOL_LOST,
+            previous_epoch=sealed.epoch,
+            previous_connection=sealed.connection,
+        )
     known = previous.open_gap if previous is not None else None
     if known is not None and (written is None or not _is_after(written, known)):
         return known
@@ -101,6 +111,8 @@ def close_gap(gap: OpenGap, *, end: datetime) -> Gap:
 
 
 def _is_after(written: LastWritten, gap: OpenGap) -> bool:
-    """Whether the log goes on after the connection whose end opened the gap."""
-    before = (gap.previous_epoch or 0, gap.previous_connection or 0)
+    """Whether the log goes on after the last connection that is known not to have ended the gap."""
+    before = max(
+        (gap.previous_epoch or 0, gap.previous_connection or 0), (gap.tried_epoch or 0, gap.tried_connection or 0)
+    )
     return (written.epoch, written.connection) > before

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _WRITE_WITHIN_S = 0.01
 _WRITE_AT_BYTES = 256 * 1024
 _COMMIT_EVERY_S = 0.2
 _COMMIT_AT_BYTES = 1024 * 1024
+_TAIL_MESSAGES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,13 @@ class Journal:
         """Whether nothing is left unread on the socket: asked at each write, and noted in the log."""
         self.caught_up_at_ns: int | None = None
         """When that was last so, and everything was written."""
+        self.written = 0
+        """Records written."""
+        self.durable = 0
+        """Records that the disk has confirmed."""
+        self.durable_tail: tuple[bytes, ...] = ()
+        """The newest durable messages, at most 64, kept if the definition has a cursor to read from them."""
+        self._tail: deque[bytes] = deque(maxlen=_TAIL_MESSAGES if definition.source.resume is not None else 0)
         self._definition = definition
         self._places = places
         self._epoch = epoch
@@ -78,10 +87,18 @@ class Journal:
         self._segment_opened_at = 0.0
         self._segment_messages = 0
         self._unsynced_bytes = 0
+        self._blocked_since: float | None = None
+        self._blocked_s = 0.0
         self._commit_now = asyncio.Event()
         # One thread, so that the syncs of a segment happen in order and end before it is finished.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self.writable.set()
+
+    @property
+    def blocked_seconds(self) -> float:
+        """How long the disk took no more, all in all."""
+        now = time.monotonic()
+        return self._blocked_s + now - (self._blocked_since or now)
 
     def begin_connection(self, connection: int) -> None:
         """The records that follow are of this connection (1, 2, …); ordinals start again."""
@@ -126,7 +143,7 @@ class Journal:
             self.write()
             self._finish_if_due()
             await self._commit()
-            self._watch_disk()
+            self.watch_disk()
 
     async def close(self) -> bool:
         """Write, commit and finish; whether everything taken was written."""
@@ -168,6 +185,8 @@ class Journal:
         )
         segment.append(block)
         self._ordinal += len(run)
+        self.written += len(run)
+        self._tail.extend(payload for _, opcode, payload in run[-_TAIL_MESSAGES:] if opcode != Opcode.EVENT)
         self._segment_messages += len(run)
         self._unsynced_bytes += len(block)
         self._finish_if_due()
@@ -203,12 +222,18 @@ class Journal:
         if segment is None:
             return
         self._unsynced_bytes = 0
+        written, tail = self.written, tuple(self._tail)
         loop = asyncio.get_running_loop()
 
         def finish() -> None:
             segment.sync()
             segment.close()
-            loop.call_soon_threadsafe(self._on_finished, FinishedSegment(segment.path, segment.is_suspect))
+            loop.call_soon_threadsafe(confirm, FinishedSegment(segment.path, segment.is_suspect))
+
+        def confirm(finished: FinishedSegment) -> None:
+            if not finished.is_suspect:
+                self._confirm(written, tail)
+            self._on_finished(finished)
 
         self._thread.submit(finish)
 
@@ -217,22 +242,35 @@ class Journal:
         if segment is None or not self._unsynced_bytes:
             return
         self._unsynced_bytes = 0
+        written, tail = self.written, tuple(self._tail)
         await asyncio.get_running_loop().run_in_executor(self._thread, segment.sync)
-        if segment.is_suspect and self._segment is segment:
+        if not segment.is_suspect:
+            self._confirm(written, tail)
+        elif self._segment is segment:
             self._finish()
 
-    def _watch_disk(self) -> None:
-        shortage = self._reserve.shortage(self._places.spool)
+    def _confirm(self, written: int, tail: tuple[bytes, ...]) -> None:
+        if written >= self.durable:
+            self.durable, self.durable_tail = written, tail
+
+    def watch_disk(self) -> None:
+        """Stop or resume taking records, by what the disk has free."""
+        try:
+            shortage = self._reserve.shortage(self._places.spool)
+        except OSError as error:
+            shortage = f"cannot tell how much room {self._places.spool} has: {os.strerror(error.errno or 0)}"
         if shortage is not None:
             self._block(shortage)
         elif not self._buffer and not self.writable.is_set():
             logger.warning("stream %s: the disk takes records again", self._definition.name)
             self.problem = None
+            self._blocked_s, self._blocked_since = self.blocked_seconds, None
             self.writable.set()
 
     def _block(self, problem: str) -> None:
         if self.writable.is_set():
             logger.error("stream %s: %s", self._definition.name, problem)
+            self._blocked_since = time.monotonic()
         self.problem = problem
         self.writable.clear()
 

@@ -25,8 +25,9 @@ def redact(text: str, *, source: Source, environ: Mapping[str, str]) -> str:
 
 
 def _secrets(source: Source, environ: Mapping[str, str]) -> set[str]:
-    secrets = {template.resolve(environ) for template in (*source.headers.values(), *source.open_messages)}
-    templates: list[Template] = [*source.urls, *source.headers.values(), *source.open_messages]
+    sent: list[Template] = [*source.headers.values(), *(message.send for message in source.open_messages)]
+    secrets = {template.resolve(environ) for template in sent}
+    templates = [*source.urls, *sent]
     for template in templates:
         names = (match[1] for match in REFERENCE.finditer(template.unresolved))
         secrets.update(environ[name] for name in names if name in environ)

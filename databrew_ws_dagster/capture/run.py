@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
-from databrew_ws_dagster.capture.service import CaptureSummary, capture
+from databrew_ws_dagster.capture.service import capture
+from databrew_ws_dagster.capture.summary import CaptureSummary
 from databrew_ws_dagster.core.definition.model import StreamDefinition
 from databrew_ws_dagster.storage.layout import StreamPlaces
 

@@ -72,6 +72,12 @@ class Sealer:
     async def _seal_until_done(self, finished: FinishedSegment) -> None:
         pause_s = _RETRY_FROM_S
         while True:
+            if not finished.path.exists():
+                # Those after it must not wait for ever.
+                if self.problem is None:
+                    logger.error("%s: was removed before it was sealed; its records are lost", finished.path)
+                self.problem = None
+                return
             try:
                 batch = await asyncio.get_running_loop().run_in_executor(self._thread, self._seal, finished)
             except Exception as error:

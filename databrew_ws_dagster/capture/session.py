@@ -1,6 +1,6 @@
 """The session: one open connection, from its first record to its end.
 
-Reads, beats, and watches for silence. What comes before and after is `capture.service`.
+Opens, reads, beats, and watches for silence. What comes before and after is `capture.service`.
 """
 
 from __future__ import annotations
@@ -8,21 +8,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from websockets.exceptions import ConnectionClosed
 
 from databrew_ws_dagster.capture.connection import Connection, Ending, resolve_template
 from databrew_ws_dagster.capture.journal import Journal
+from databrew_ws_dagster.capture.opening import Opening, OpeningRefusedError
 from databrew_ws_dagster.core.connection_event import GapCause
 from databrew_ws_dagster.core.definition.model import StreamDefinition
+from databrew_ws_dagster.storage.segment import Record
 
 _WATCH_EVERY_S = 0.2
 
 
 class Session:
-    """Moves records from a connection to the journal until either side ends it."""
+    """Moves records from a connection to the journal until either side ends it.
+
+    Args:
+        cursor: Takes the placeholder's place in the open messages.
+        on_records: Called with what has arrived and is in the journal.
+        on_ready: Called once the open messages are sent and acknowledged: from then on, the stream is received.
+    """
 
     def __init__(
         self,
@@ -32,17 +40,26 @@ class Session:
         *,
         environ: Mapping[str, str],
         stop: asyncio.Event,
+        cursor: str | None,
+        on_ready: Callable[[], None],
+        on_records: Callable[[Sequence[Record]], None],
     ) -> None:
         self.messages = 0
         self.bytes = 0
         self.last_message_at_ns: int | None = None
         """When the last message arrived (Unix ns); `None` before the first."""
+        self.is_ready = False
+        """Whether the open messages are sent and acknowledged."""
         self._connection = connection
         self._journal = journal
         self._stream = definition.name
         self._source = definition.source
         self._environ = environ
         self._stop = stop
+        self._on_ready = on_ready
+        self._on_records = on_records
+        self._opening = Opening(connection, definition.source, stream=definition.name, environ=environ, cursor=cursor)
+        self._refusal: str | None = None
         self._alive_at = time.monotonic()
         self._our_cause: GapCause | None = None
 
@@ -50,11 +67,13 @@ class Session:
         """Read until the connection ends or `stop` is set; then everything the server sent before is read, too.
 
         Raises:
-            CaptureError: the heartbeat needs a variable that is not set.
+            CaptureError: an open message or the heartbeat needs a variable that is not set.
         """
         self._journal.is_caught_up = self._connection.is_caught_up
+        if not self._source.open_messages:
+            self._become_ready()
         reading = asyncio.create_task(self._read())
-        watching = [asyncio.create_task(self._watch()), asyncio.create_task(self._beat())]
+        watching = [asyncio.create_task(each()) for each in (self._watch, self._beat, self._open)]
         try:
             await asyncio.wait([reading, *watching], return_when=asyncio.FIRST_EXCEPTION)
         finally:
@@ -69,12 +88,30 @@ class Session:
     async def _read(self) -> None:
         while records := await self._connection.receive():
             self._journal.append(records)
+            self._opening.hear(records)
+            self._on_records(records)
             self.messages += len(records)
             self.bytes += sum(len(payload) for _, _, payload in records)
             self.last_message_at_ns = records[-1][0]
             self._alive_at = time.monotonic()
             if not self._journal.writable.is_set() and not await unless(self._stop, self._journal.writable.wait()):
                 return
+
+    async def _open(self) -> None:
+        if self.is_ready:
+            return
+        try:
+            if await self._opening.run():
+                self._become_ready()
+        except ConnectionClosed:  # reported by reading
+            return
+        except OpeningRefusedError as error:
+            self._refusal = str(error)
+            await self._connection.close()
+
+    def _become_ready(self) -> None:
+        self.is_ready = True
+        self._on_ready()
 
     async def _watch(self) -> None:
         """Close the connection when told to stop, or when nothing has arrived for too long; end with it."""
@@ -108,6 +145,8 @@ class Session:
 
     def _describe_ending(self) -> Ending:
         ending = self._connection.ending
+        if self._refusal is not None:
+            return replace(ending, cause=GapCause.OPENING_REFUSED, reason=self._refusal)
         match self._our_cause:
             case None:
                 return ending

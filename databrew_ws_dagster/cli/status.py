@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 import click
@@ -18,14 +18,19 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from databrew_ws_dagster.core.definition import StreamDefinition
+from databrew_ws_dagster.errors import DefinitionError
+from databrew_ws_dagster.storage.capture_health import problem_of
 from databrew_ws_dagster.storage.capture_state import CaptureState, CaptureStatus, read_state
-from databrew_ws_dagster.storage.layout import Layout, StreamPlaces
+from databrew_ws_dagster.storage.definitions import BrokenDefinition, load_definitions
+from databrew_ws_dagster.storage.layout import Layout, StreamPlaces, config_path
 from databrew_ws_dagster.storage.lease import probe_lease
 from databrew_ws_dagster.storage.pending import list_pending
 
 _REFRESH_S = 1.0
 _NOT_RUNNING = "not running"
-_STALE_AFTER_S = 10.0
+_NEVER_CAPTURED = "never captured"
+_BROKEN = "broken definition"
 _PIPE_COLUMNS = 200
 
 
@@ -35,7 +40,7 @@ class StreamHealth:
 
     stream: str
     status: str
-    """A `CaptureStatus`, or `not running` if the process that wrote the state is gone."""
+    """A `CaptureStatus`; `not running` if the process that wrote the state is gone; or why there is no state."""
     holder: str | None
     """The process that captures it; `None` if none does."""
     state: CaptureState | None
@@ -45,6 +50,8 @@ class StreamHealth:
     """Age of the oldest of them."""
     is_well: bool
     """Whether messages arrive and are written and sealed, or the capture was stopped on purpose."""
+    problem: str | None = None
+    """Why not."""
 
 
 def read_health(stream: str, places: StreamPlaces, *, now: datetime) -> StreamHealth:
@@ -55,22 +62,23 @@ def read_health(stream: str, places: StreamPlaces, *, now: datetime) -> StreamHe
     """
     state, holder, pending = read_state(places), probe_lease(places), list_pending(places)
     oldest = min((batch.sealed_at for batch in pending), default=None)
-    status = state.status if state is not None else CaptureStatus.STOPPED
-    is_stale = state is not None and (now - state.updated_at).total_seconds() > _STALE_AFTER_S
+    status = str(state.status) if state is not None else _NEVER_CAPTURED
     if holder is None:
-        is_well = status is CaptureStatus.STOPPED
-        shown = str(status) if is_well else _NOT_RUNNING
+        is_well = state is not None and state.status is CaptureStatus.STOPPED
+        status = _NOT_RUNNING if state is not None and not is_well else status
+        problem = state.problem if state is not None else None
     else:
-        is_well = status in (CaptureStatus.STARTING, CaptureStatus.CONNECTED) and not is_stale
-        shown = f"{status}, silent" if is_stale else str(status)
+        problem = problem_of(state, now=now) if state is not None else "it has not written its state"
+        is_well = problem is None
     return StreamHealth(
         stream=stream,
-        status=shown,
+        status=status,
         holder=str(holder) if holder else None,
         state=state,
         backlog=len(pending),
         backlog_age_s=round((now - oldest).total_seconds(), 1) if oldest else None,
-        is_well=is_well and not (holder and state and state.sealing_problem),
+        is_well=is_well,
+        problem=problem,
     )
 
 
@@ -104,12 +112,30 @@ def command(context: click.Context, *, stream: str | None, as_json: bool, watch:
 
 def _read_all(layout: Layout, stream: str | None) -> list[StreamHealth]:
     folder = layout.home / "spool"
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    captured = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+    defined = {found.name: found for found in _read_definitions()}
+    names = sorted(captured | defined.keys())
     if stream is not None and stream not in names:
         known = ", ".join(names) or "none yet"
-        raise click.UsageError(f"no stream {stream!r} has been captured under {layout.home}; captured: {known}")
+        raise click.UsageError(f"no stream {stream!r} is defined, or captured under {layout.home}; known: {known}")
     now = datetime.now(UTC)
-    return [read_health(name, layout.stream(name), now=now) for name in names if stream in (None, name)]
+    healths = [read_health(name, layout.stream(name), now=now) for name in names if stream in (None, name)]
+    return [_with_definition(health, defined.get(health.stream)) for health in healths]
+
+
+def _read_definitions() -> tuple[StreamDefinition | BrokenDefinition, ...]:
+    """What is defined here; nothing if there is no such folder, for status also serves a bare spool."""
+    try:
+        return load_definitions(config_path(os.environ), os.environ)
+    except DefinitionError:
+        return ()
+
+
+def _with_definition(health: StreamHealth, found: StreamDefinition | BrokenDefinition | None) -> StreamHealth:
+    if not isinstance(found, BrokenDefinition):
+        return health
+    status = _BROKEN if health.state is None else health.status
+    return replace(health, status=status, is_well=False, problem=f"{found.file}: {found.error.mistakes[0]}")
 
 
 def _watch(layout: Layout, stream: str | None) -> None:
@@ -129,7 +155,6 @@ def _table(healths: list[StreamHealth]) -> Table:
         backlog = str(health.backlog)
         if health.backlog_age_s is not None:
             backlog += f", oldest {_duration(health.backlog_age_s)}"
-        problem = (state.problem or state.sealing_problem or "") if state else ""
         # Text, because a problem may quote a server, and square brackets would be taken for markup.
         table.add_row(
             health.stream,
@@ -140,7 +165,7 @@ def _table(healths: list[StreamHealth]) -> Table:
             str(state.gaps) if state else "",
             (state.last_gap or "") if state else "",
             backlog,
-            Text(problem),
+            Text(health.problem or ""),
         )
     return table
 

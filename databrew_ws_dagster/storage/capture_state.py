@@ -21,6 +21,8 @@ class CaptureStatus(StrEnum):
 
     STARTING = "starting"
     CONNECTING = "connecting"
+    OPENING = "opening"
+    """Connected, and waiting for the acknowledgement of an open message."""
     CONNECTED = "connected"
     BACKING_OFF = "backing_off"
     """Waiting before the next connection attempt."""
@@ -40,6 +42,10 @@ class OpenGap:
     reason: str = ""
     previous_epoch: int | None = None
     previous_connection: int | None = None
+    """The connection that ended."""
+    tried_epoch: int | None = None
+    tried_connection: int | None = None
+    """The latest connection that was opened since; the log may hold it although it did not end the gap."""
     attempts: int = 0
 
 
@@ -58,6 +64,10 @@ class CaptureState:
     url: str
     """Without user, password, query and fragment."""
     definition_digest: str
+    code: str = ""
+    """Of the program that captures; see `storage.code`."""
+    silence_limit_s: float | None = None
+    """Of the definition: longer silence is a problem."""
     connection: int = 0
     connected_at: datetime | None = None
     caught_up_at: datetime | None = None
@@ -66,14 +76,28 @@ class CaptureState:
     messages: int = 0
     bytes: int = 0
     messages_per_s: float = 0.0
+    written: int = 0
+    """Records written to the page cache, events included."""
+    durable: int = 0
+    """Records that the disk has confirmed, events included."""
     reconnects: int = 0
+    cursor: str | int | None = None
+    """Of the newest durable message, where the definition says how to resume."""
     gaps: int = 0
+    gap_seconds: float = 0.0
+    """Length of all gaps that this process has ended."""
+    recovered: int = 0
+    """Gaps that the server filled when asked to."""
+    blocked_seconds: float = 0.0
+    """How long the disk took no more."""
     last_gap: str | None = None
     """Length, end and cause of the last gap, in words."""
     sealed: int = 0
     """Micro-batches sealed."""
     unsealed: int = 0
     """Finished segments that wait to be sealed."""
+    rivals: str | None = None
+    """Other hosts that capture the same stream into the same lake; `None` if there are none."""
     problem: str | None = None
     """Why capture is not connected or not writing; `None` when all is well."""
     sealing_problem: str | None = None
@@ -98,15 +122,17 @@ def read_state(places: StreamPlaces) -> CaptureState | None:
     """The last state; `None` if this stream was never captured here, or the file is damaged."""
     try:
         content = json.loads(_state_file(places).read_bytes())
-        gap = content["open_gap"]
+        # Another version may have written it, with fewer fields or more.
+        values = {field.name: content[field.name] for field in fields(CaptureState) if field.name in content}
+        gap = values.get("open_gap")
         if gap is not None:
             start, cause = datetime.fromisoformat(gap["start"]), GapCause(gap["cause"])
-            content["open_gap"] = OpenGap(**gap | {"start": start, "cause": cause})
+            values["open_gap"] = OpenGap(**gap | {"start": start, "cause": cause})
         for name in _TIMES:
-            if content[name] is not None:
-                content[name] = datetime.fromisoformat(content[name])
-        return CaptureState(**content | {"status": CaptureStatus(content["status"])})
-    except (OSError, ValueError, TypeError, KeyError):
+            if values.get(name) is not None:
+                values[name] = datetime.fromisoformat(values[name])
+        return CaptureState(**values | {"status": CaptureStatus(values["status"])})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 

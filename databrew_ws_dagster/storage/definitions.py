@@ -6,8 +6,9 @@ What a file may say is `core.definition`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from databrew_ws_dagster.core.definition import StreamDefinition
@@ -25,7 +26,7 @@ class BrokenDefinition:
 
     Args:
         file: Its path.
-        name: A name for its stream, made from the file's name: letters, digits and underscores.
+        name: A name for its stream, made from the file's name: letters, digits and underscores. No two are the same.
         error: Every mistake in it.
     """
 
@@ -63,7 +64,8 @@ def load_definitions(path: Path, environ: Mapping[str, str]) -> tuple[StreamDefi
                 raise DefinitionError(str(file), (Mistake(problem),))
             loaded.append(definition)
         except DefinitionError as error:
-            loaded.append(BrokenDefinition(str(file), _name_from(file), error))
+            taken = [broken.name for broken in loaded if isinstance(broken, BrokenDefinition)]
+            loaded.append(BrokenDefinition(str(file), _free_name(file, taken), error))
     return tuple(loaded)
 
 
@@ -77,9 +79,11 @@ def _files_at(path: Path) -> list[Path]:
     raise DefinitionError(str(path), (Mistake(problem),))
 
 
-def _name_from(file: Path) -> str:
+def _free_name(file: Path, taken: Collection[str]) -> str:
+    """A name made from the file's; several files may have names that differ in other characters only."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", file.stem)
-    return name if name[:1].isalpha() else f"stream_{name}"
+    name = name if name[:1].isalpha() else f"stream_{name}"
+    return next(free for free in chain([name], (f"{name}_{number}" for number in count(2))) if free not in taken)
 
 
 def _read_text(path: Path) -> str:

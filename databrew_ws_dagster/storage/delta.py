@@ -142,9 +142,11 @@ class WindowedTable:
 
     def read_window(self, window: str, *, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of one window, without `_window`; empty when there are none."""
-        if not self.exists():
-            return self._dataset([]).to_table(columns=columns)
-        return self._dataset(self.files([window])).to_table(columns=columns)
+        return self.read_windows([window], columns=columns)
+
+    def read_windows(self, windows: Sequence[str], *, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows of several windows, without `_window`; empty when there are none."""
+        return self._dataset(self.files(windows)).to_table(columns=columns)
 
     def files(self, windows: Sequence[str], *, ranges: Mapping[str, tuple[object, object]] | None = None) -> list[str]:
         """Parquet files that hold rows of these windows.
@@ -160,12 +162,11 @@ class WindowedTable:
             filters += [(column, ">=", lowest), (column, "<=", highest)]
         return list(self._open().file_uris(file_pruning_predicate=filters))
 
-    def windows_before(self, window: str, *, at_most: int) -> list[str]:
-        """Keys of the newest windows before one that hold rows, in order of time."""
+    def windows_before(self, window: str) -> list[str]:
+        """Keys of the windows before one that hold rows, in order of time."""
         if not self.exists():
             return []
-        partitions = {partition[WINDOW_COLUMN] for partition in self._open().partitions()}
-        return sorted(key for key in partitions if key < window)[-at_most:]
+        return sorted({key for each in self._open().partitions() if (key := each[WINDOW_COLUMN]) < window})
 
     def version(self) -> int | None:
         """The latest version of the table; None before the first commit."""

@@ -29,6 +29,11 @@ def list_window(places: StreamPlaces, window: str) -> list[Path]:
     return sorted((places.raw / f"{_FOLDER_PREFIX}{window}").glob("[0-9]*.parquet"))
 
 
+def newest_micro_batch(places: StreamPlaces) -> Path | None:
+    """Path of the micro-batch with the highest id, of all windows; `None` if there is none."""
+    return max(places.raw.glob(f"{_FOLDER_PREFIX}*/[0-9]*.parquet"), key=lambda path: path.name, default=None)
+
+
 def first_window(places: StreamPlaces) -> str | None:
     """Key of the earliest window that has anything, in raw or (once raw is aged out) in the table."""
     in_table = (folder.name.removeprefix(_TABLE_FOLDER_PREFIX) for folder in places.table.glob("_window=*"))

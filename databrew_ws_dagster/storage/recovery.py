@@ -6,12 +6,17 @@ Reads only; sealing the segments it left is the sealer's work.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from databrew_ws_dagster.core.connection_event import Closed, Opcode, decode_event
 from databrew_ws_dagster.storage.layout import StreamPlaces
 from databrew_ws_dagster.storage.pending import list_pending
+from databrew_ws_dagster.storage.raw import newest_micro_batch
 from databrew_ws_dagster.storage.segment import Block, read_blocks, read_header
-from databrew_ws_dagster.storage.spool import list_segments, position_of
+from databrew_ws_dagster.storage.spool import batch_of, list_segments, position_of
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,27 @@ def find_last_written(places: StreamPlaces) -> LastWritten | None:
     return None
 
 
+def find_last_sealed(places: StreamPlaces) -> LastWritten | None:
+    """The end of the newest micro-batch in the lake, for a spool that is gone; `None` if the lake has none.
+
+    Its cost grows with history.
+    """
+    path = newest_micro_batch(places)
+    if path is None:
+        return None
+    from databrew_ws_dagster.storage.microbatch import read_micro_batches  # pyarrow, for this rare case alone
+
+    records = read_micro_batches([path])
+    first, last = (records.slice(row, 1).to_pylist()[0] for row in (0, len(records) - 1))
+    is_read_to_the_end = last["opcode"] == Opcode.EVENT and isinstance(decode_event(last["payload"]), Closed)
+    return LastWritten(
+        epoch=last["epoch"],
+        connection=last["connection"],
+        first_received_at_ns=_unix_ns(first["received_at"]),
+        caught_up_at_ns=_unix_ns(last["received_at"]) if is_read_to_the_end else None,
+    )
+
+
 def newest_epoch(places: StreamPlaces) -> int:
     """The newest epoch that has left anything unsealed or pending here; 0 if none has."""
     epochs = [position_of(path)[0] for path in list_segments(places)]
@@ -48,7 +74,7 @@ def _end_of(path: Path) -> LastWritten | None:
     caught_up_at_ns: int | None = None
     with path.open("rb") as file:
         read_header(file)
-        for part in read_blocks(file, batch_id=path.stem):
+        for part in read_blocks(file, batch_id=batch_of(path)):
             if isinstance(part, Block):
                 first, last = first or part, part
                 caught_up_at_ns = part.last_received_at_ns if part.is_caught_up else caught_up_at_ns
@@ -60,3 +86,7 @@ def _end_of(path: Path) -> LastWritten | None:
         first_received_at_ns=first.base_ns,
         caught_up_at_ns=caught_up_at_ns,
     )
+
+
+def _unix_ns(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000

@@ -23,7 +23,7 @@ from databrew_ws_dagster.storage.microbatch import RAW_SCHEMA, write_micro_batch
 from databrew_ws_dagster.storage.pending import PendingBatch, write_pending
 from databrew_ws_dagster.storage.raw import micro_batch_path
 from databrew_ws_dagster.storage.segment import Block, Damage, SegmentHeader, read_blocks, read_header
-from databrew_ws_dagster.storage.spool import corrupt_folder, position_of
+from databrew_ws_dagster.storage.spool import batch_of, corrupt_folder, is_marked_suspect, position_of
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def seal_segment(
 
     Args:
         windows: Of the stream; used only if the segment's header cannot be read.
-        is_suspect: Whether the disk refused to confirm a write to this segment.
+        is_suspect: Whether the disk refused to confirm a write to this segment, where its name does not say so.
 
     Raises:
         OSError, StorageError: the lake or the spool cannot be written to. Nothing is lost; seal it again.
@@ -88,16 +88,16 @@ def seal_segment(
     epoch, sequence = position_of(segment)
     with segment.open("rb") as file:
         header = read_header(file)
-        blocks = _count_blocks(read_blocks(file, batch_id=segment.stem), contents, segment)
+        blocks = _count_blocks(read_blocks(file, batch_id=batch_of(segment)), contents, segment)
         first = next(blocks, None)
         if first is not None:
             header = header or SegmentHeader("", epoch, sequence, windows.key_of(first.base_ns), 0, "")
-            path = micro_batch_path(window=header.window, batch_id=segment.stem)
+            path = micro_batch_path(window=header.window, batch_id=batch_of(segment))
             write_micro_batch(places.raw / path, _record_batches(first, blocks, epoch))
             for _ in blocks:  # a repeat finds the file written: the rest is only counted
                 pass
             batch = PendingBatch(
-                batch_id=segment.stem,
+                batch_id=batch_of(segment),
                 window=header.window,
                 epoch=epoch,
                 sequence=sequence,
@@ -108,7 +108,7 @@ def seal_segment(
                 first_received_at=_time_of(contents.first_received_at_ns or 0),
                 last_received_at=_time_of(contents.last_received_at_ns),
                 sealed_at=sealed_at,
-                suspect=is_suspect,
+                suspect=is_suspect or is_marked_suspect(segment),
                 corrupt_records=contents.corrupt_records,
                 definition_digest=header.definition_digest,
             )

@@ -17,6 +17,7 @@ from databrew_ws_dagster.storage.segment import SegmentHeader, encode_header
 logger = logging.getLogger(__name__)
 
 _SUFFIX = ".seg"
+_SUSPECT_SUFFIX = f".suspect{_SUFFIX}"
 
 
 def segments_folder(places: StreamPlaces) -> Path:
@@ -34,10 +35,20 @@ def list_segments(places: StreamPlaces) -> list[Path]:
     return sorted(segments_folder(places).glob(f"[0-9]*{_SUFFIX}"))
 
 
+def batch_of(segment: Path) -> str:
+    """The id of the micro-batch that a segment becomes."""
+    return segment.name.partition(".")[0]
+
+
 def position_of(segment: Path) -> tuple[int, int]:
     """Epoch and sequence of a segment: its name says them, so a damaged header does not hide them."""
-    epoch, sequence = segment.stem.split("-")
+    epoch, sequence = batch_of(segment).split("-")
     return int(epoch), int(sequence)
+
+
+def is_marked_suspect(segment: Path) -> bool:
+    """Whether a segment's name says that the disk refused to confirm a write to it."""
+    return segment.name.endswith(_SUSPECT_SUFFIX)
 
 
 class OpenSegment:
@@ -93,7 +104,18 @@ class OpenSegment:
         except OSError:
             logger.exception("%s: the disk did not confirm a write; sealing it as suspect", self.path)
             self.is_suspect = True
+            self._mark_suspect()
 
     def close(self) -> None:
         """Close the file without a sync."""
         os.close(self._descriptor)
+
+    def _mark_suspect(self) -> None:
+        """Say so in the segment's name: one rename, which outlives this process and needs no room on the disk."""
+        marked = self.path.with_name(f"{self.batch_id}{_SUSPECT_SUFFIX}")
+        try:
+            self.path.replace(marked)
+            self.path = marked
+            fsync_folder(marked.parent)
+        except OSError as error:
+            logger.error("%s: cannot be marked as suspect, which a kill would forget: %s", self.path, error)

@@ -56,12 +56,27 @@ BATCHES_SCHEMA = pa.schema(
         ("quarantined", pa.int64()),
         ("duplicates", pa.int64()),
         ("control", pa.int64()),
+        ("empty", pa.int64()),
         ("events", pa.int64()),
         ("bytes", pa.int64()),
         ("classes", pa.list_(pa.struct([("class", pa.string()), ("records", pa.int64())]))),
+        ("sequence", pa.string()),
+        ("decoded", pa.int64()),
+        (
+            "lacks",
+            pa.list_(
+                pa.struct(
+                    [("column", pa.string()), ("missing", pa.int64()), ("nulls", pa.int64()), ("sentinels", pa.int64())]
+                )
+            ),
+        ),
     ]
 )
-"""One row of counts per committed micro-batch."""
+"""One row of counts per committed micro-batch.
+
+`sequence` is where the numbers of its keys stood after it. `lacks` counts, by top-level column, the values that were
+left out, null, or text that stands for nothing, in the `decoded` rows.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from databrew_ws_dagster.capture.service import CaptureSummary, Surroundings, capture
-from databrew_ws_dagster.core.connection_event import Closed, Gap, Opcode, Opened, decode_event
+from databrew_ws_dagster.capture.service import capture
+from databrew_ws_dagster.capture.summary import CaptureSummary
+from databrew_ws_dagster.capture.surroundings import Surroundings
+from databrew_ws_dagster.core.connection_event import ConnectionEvent, Gap, Opcode, decode_event
 from databrew_ws_dagster.core.definition.model import BatchLimits, Column, StreamDefinition
 from databrew_ws_dagster.core.definition.source import Backoff, Source
 from databrew_ws_dagster.core.definition.template import Template
@@ -114,11 +117,12 @@ async def capturing(
     *,
     environ: dict[str, str] | None = None,
     reserve: DiskReserve | None = None,
+    clock: Callable[[], int] = time.time_ns,
 ) -> AsyncIterator[Running]:
     """Run a capture; it is stopped when the block ends."""
     stop = asyncio.Event()
     before = read_state(places)
-    surroundings = Surroundings(reserve=reserve or DiskReserve(byte_size=0, share=0.0))
+    surroundings = Surroundings(clock=clock, reserve=reserve or DiskReserve(byte_size=0, share=0.0))
     task = asyncio.create_task(capture(definition, places, environ=environ or {}, stop=stop, surroundings=surroundings))
     running = Running(places, stop, task, before.epoch if before is not None else 0)
     try:
@@ -147,7 +151,7 @@ class Log:
         return [row["payload"] for row in self.rows if row["opcode"] != Opcode.EVENT]
 
     @property
-    def events(self) -> list[Opened | Closed | Gap]:
+    def events(self) -> list[ConnectionEvent]:
         """Of the connector."""
         return [decode_event(row["payload"]) for row in self.rows if row["opcode"] == Opcode.EVENT]
 

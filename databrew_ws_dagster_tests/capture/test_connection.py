@@ -154,9 +154,11 @@ async def test_tls_is_verified(certificate: tuple[Path, Path]) -> None:
 @pytest.mark.parametrize(
     ("url", "options", "words"),
     [
-        ("ws://user:canary-1@host:notaport/", {}, "`url` is not a valid URL"),
-        ("http://host/", {}, "`url` is not a valid URL"),
-        ("ws://127.0.0.1:1/", {"proxy": Template("canary-1")}, "`proxy` is not a valid URL"),
+        ("ws://user:canary-1@host:notaport/", {}, "the URL has a port that is not a number"),
+        ("http://host/", {}, "the URL must begin with ws://"),
+        ("ws://127.0.0.1:1/", {"proxy": Template("canary-1")}, "the proxy must begin with http://"),
+        ("ws://127.0.0.1:1/", {"headers": {"A": Template("canary\n1")}}, "header 'A' holds a line break"),
+        ("ws://user:canary-1@192.0.2.1/", {}, "is not encrypted"),
         ("wss://127.0.0.1:1/", {"ca_file": "/no/such.pem"}, "/no/such.pem"),
         ("ws://${NOT_SET}/", {}, "NOT_SET"),
     ],

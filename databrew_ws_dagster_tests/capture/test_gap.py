@@ -114,6 +114,22 @@ def test_an_open_gap_that_the_log_has_passed_is_closed() -> None:
     assert (gap.cause, gap.start) == (GapCause.UNCLEAN_STOP, NOON + 59 * SECOND)
 
 
+def test_a_connection_that_was_tried_in_vain_does_not_end_the_gap() -> None:
+    """The log holds a later connection, but the state knows that it never received the stream."""
+    known = OpenGap(
+        NOON, GapCause.SERVER_CLOSED, previous_epoch=5, previous_connection=2, tried_epoch=6, tried_connection=1
+    )
+    state = replace(STATE, epoch=6, open_gap=known)
+    assert gap_after_restart(state, LastWritten(6, 1, 0, unix_ns(NOON + 60 * SECOND))) == known
+
+
+def test_a_lost_spool_is_a_gap_since_the_lakes_newest_record() -> None:
+    """Its cause says what happened."""
+    gap = gap_after_restart(None, None, sealed=LastWritten(5, 2, unix_ns(NOON), unix_ns(NOON + 9 * SECOND)))
+    assert gap is not None
+    assert (gap.cause, gap.start, gap.previous_connection) == (GapCause.SPOOL_LOST, NOON + 8 * SECOND, 2)
+
+
 def test_a_clock_that_went_back_does_not_turn_a_gap_round() -> None:
     """Its end is never before its start."""
     gap = close_gap(OpenGap(NOON, GapCause.SERVER_CLOSED, attempts=2), end=NOON - 60 * SECOND)

@@ -16,6 +16,7 @@ from databrew_ws_dagster.capture.journal import FinishedSegment, Journal, split_
 from databrew_ws_dagster.core.window import Windows, WindowSize
 from databrew_ws_dagster.storage.disk import DiskReserve
 from databrew_ws_dagster.storage.segment import DELTA_MAX_NS, Block, Record, read_blocks, read_header
+from databrew_ws_dagster.storage.spool import batch_of
 from databrew_ws_dagster_tests.capture.scenario import PATIENCE_S, definition_of, places_in
 
 WINDOWS = Windows(WindowSize.FIVE_MINUTES, datetime(2026, 1, 1, tzinfo=UTC))
@@ -46,7 +47,7 @@ class Written:
         for finished in self.finished:
             with finished.path.open("rb") as file:
                 read_header(file)
-                for part in read_blocks(file, batch_id=finished.path.stem):
+                for part in read_blocks(file, batch_id=batch_of(finished.path)):
                     assert isinstance(part, Block)
                     ends = part.lengths.cumsum()
                     found += [bytes(part.payloads[e - n : e]) for e, n in zip(ends, part.lengths, strict=True)]

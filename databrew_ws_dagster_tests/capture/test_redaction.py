@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from databrew_ws_dagster.capture.redaction import redact
-from databrew_ws_dagster.core.definition.source import Source
+from databrew_ws_dagster.core.definition.source import OpenMessage, Source
 from databrew_ws_dagster.core.definition.template import Template
 
 SOURCE = Source(
     urls=(Template("wss://user:hunter22@host/feed?key=abcdef123&n=1"),),
     headers={"Authorization": Template("Bearer ${TOKEN}"), "X-Key": Template("literal-key")},
-    open_messages=(Template('{"auth": "${OTHER}"}'),),
+    open_messages=(OpenMessage(send=Template('{"auth": "${OTHER}"}')),),
 )
 ENVIRON = {"TOKEN": "tok-111111", "OTHER": "oth-222222", "PATH": "/usr/bin"}
 

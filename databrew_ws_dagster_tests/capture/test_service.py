@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import shutil
 import time
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -13,13 +15,15 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.frames import Frame, Opcode
 
-from databrew_ws_dagster.core.connection_event import Closed, GapCause, Opened
+from databrew_ws_dagster.core.connection_event import ClockStep, Closed, GapCause, Opened
 from databrew_ws_dagster.core.definition.model import BatchLimits
-from databrew_ws_dagster.core.definition.source import Heartbeat
+from databrew_ws_dagster.core.definition.source import Heartbeat, OpenMessage
 from databrew_ws_dagster.core.definition.template import Template
 from databrew_ws_dagster.errors import CaptureError, LeaseHeldError, StorageError
+from databrew_ws_dagster.storage.capture_health import problem_of
 from databrew_ws_dagster.storage.capture_state import CaptureStatus, read_state, request_stop
 from databrew_ws_dagster.storage.disk import DiskReserve
+from databrew_ws_dagster.storage.layout import Layout
 from databrew_ws_dagster.storage.pending import list_pending
 from databrew_ws_dagster.storage.spool import list_segments
 from databrew_ws_dagster_tests.capture.scenario import (
@@ -318,7 +322,10 @@ async def test_headers_open_messages_and_heartbeat_are_sent(tmp_path: Path) -> N
         definition = definition_of(
             url,
             headers={"X-Token": Template("${RIDES_TOKEN}")},
-            open_messages=(Template('{"sub": "${RIDES_TOKEN}"}'), Template("second")),
+            open_messages=(
+                OpenMessage(send=Template('{"sub": "${RIDES_TOKEN}"}')),
+                OpenMessage(send=Template("second")),
+            ),
             heartbeat=Heartbeat(send=Template("beat"), interval_s=0.1),
         )
         async with capturing(definition, places_in(tmp_path), environ={"RIDES_TOKEN": "s3cret"}) as running:
@@ -342,7 +349,7 @@ async def test_no_output_shows_a_secret(tmp_path: Path, caplog: pytest.LogCaptur
         definition = definition_of(
             f"{url}?token=${{RIDES_TOKEN}}",
             headers={"Authorization": Template("Bearer ${RIDES_TOKEN}")},
-            open_messages=(Template("${RIDES_TOKEN}"),),
+            open_messages=(OpenMessage(send=Template("${RIDES_TOKEN}")),),
         )
         async with capturing(definition, places_in(tmp_path), environ={"RIDES_TOKEN": token}) as running:
             await running.until(lambda state: state.gaps >= 1)
@@ -438,7 +445,8 @@ async def test_below_the_disk_reserve_it_does_not_read(tmp_path: Path) -> None:
     ):
         state = await running.until(lambda state: state.status is CaptureStatus.BLOCKED)
         assert "reserve" in (state.problem or "")
-        await running.finish()
+        summary = await running.finish()
+    assert (summary.connections, asked) == (0, [])
 
 
 async def test_an_unavailable_lake_keeps_segments_and_goes_on(tmp_path: Path) -> None:
@@ -463,3 +471,110 @@ async def test_an_unavailable_lake_keeps_segments_and_goes_on(tmp_path: Path) ->
         await running.finish()
     assert list_segments(running.places) == []
     assert Log.of(running.places).payloads == number(100)
+
+
+@pytest.mark.parametrize("is_clean", [True, False])
+async def test_a_spool_that_was_removed_is_a_gap(tmp_path: Path, is_clean: bool) -> None:
+    """The lake's newest record is what is left to tell since when messages may be missing; epochs still rise."""
+
+    async def feed(connection: ServerConnection) -> None:
+        await send_all(connection, [b"x"])
+        await connection.wait_closed()
+
+    places = places_in(tmp_path)
+    async with serving(feed) as url:
+        async with capturing(definition_of(url, batch=BatchLimits(interval_s=0.3)), places) as running:
+            state = await running.until(lambda state: state.sealed == 1)
+            if is_clean:
+                await running.finish()
+            else:
+                shutil.rmtree(places.spool)
+                with pytest.raises(StorageError, match="was removed while capturing"):
+                    await asyncio.wait_for(running.task, PATIENCE_S)
+        shutil.rmtree(places.spool, ignore_errors=True)
+        async with capturing(definition_of(url), places) as running:
+            await running.until(lambda state: state.messages == 1)
+            await running.finish()
+    log = Log.of(places)
+    (gap,) = log.gaps
+    assert gap.cause is GapCause.SPOOL_LOST
+    assert (gap.previous_epoch, gap.previous_connection) == (state.epoch, 1)
+    assert log.rows[-1]["epoch"] > state.epoch
+    assert gap.start <= log.rows[0]["received_at"] or is_clean
+    assert gap.end - gap.start < PATIENCE_S * SLACK
+
+
+async def test_a_segment_that_was_removed_does_not_stop_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its loss is logged, and shows as a hole in the ordinals."""
+    places = places_in(tmp_path)
+
+    async def feed(connection: ServerConnection) -> None:
+        await send_all(connection, [b"x"])
+        while True:
+            await asyncio.sleep(0.05)
+            await connection.send("y")
+
+    (tmp_path / "lake").write_text("in the way")
+    batch = BatchLimits(interval_s=60.0, messages=3)
+    async with serving(feed) as url, capturing(definition_of(url, batch=batch), places) as running:
+        await running.until(lambda state: state.unsealed >= 4)
+        list_segments(places)[1].unlink()
+        (tmp_path / "lake").unlink()
+        await running.until(lambda state: state.sealed >= 4)
+        await running.finish()
+    assert "was removed before it was sealed" in caplog.text
+    assert len(Log.of(places).missing_ordinals()) == 1
+
+
+async def test_a_clock_that_is_set_is_an_event_and_loses_nothing(tmp_path: Path) -> None:
+    """Order is that of the coordinates, and the log says by how much times jump."""
+    shift_ns = 0
+    go_on = asyncio.Event()
+
+    async def feed(connection: ServerConnection) -> None:
+        await send_all(connection, number(5))
+        await go_on.wait()
+        await send_all(connection, [b"after"])
+        await connection.wait_closed()
+
+    async with (
+        serving(feed) as url,
+        capturing(definition_of(url), places_in(tmp_path), clock=lambda: time.time_ns() + shift_ns) as running,
+    ):
+        state = await running.until(lambda state: state.messages == 5)
+        shift_ns = -3600 * 10**9
+        async with asyncio.timeout(PATIENCE_S):
+            while (read_state(running.places) or state).updated_at >= state.updated_at:
+                await asyncio.sleep(0.02)
+        go_on.set()
+        await running.until(lambda state: state.messages == 6)
+        await running.finish()
+    log = Log.of(running.places)
+    assert log.payloads == [*number(5), b"after"]
+    assert log.missing_ordinals() == []
+    assert [round(event.seconds) for event in log.events if isinstance(event, ClockStep)] == [-3600]
+
+
+async def test_a_capture_of_the_same_stream_elsewhere_is_told_not_stopped(tmp_path: Path) -> None:
+    """Two spools, one lake: both go on, both say so, and both forget it when the other has stopped."""
+
+    async def feed(connection: ServerConnection) -> None:
+        await send_all(connection, [b"x"])
+        await connection.wait_closed()
+
+    lake = tmp_path / "lake"
+    first, second = (Layout(home=tmp_path / home, lake=lake).stream("rides") for home in ("one", "two"))
+    async with serving(feed) as url, capturing(definition_of(url), first) as before:
+        await before.until(lambda state: state.messages == 1)
+        async with capturing(definition_of(url), second) as after:
+            state = await after.until(lambda state: state.rivals is not None)
+            assert f"process {os.getpid()} on" in (state.rivals or "")
+            assert "also captured by" in (problem_of(state, now=state.updated_at) or "")
+            await after.until(lambda state: state.messages == 1)
+            await after.finish()
+        assert not before.task.done()
+        await before.finish()
+    assert list((first.raw / "_captures").iterdir()) == []
+    assert Log.of(first).payloads == [b"x", b"x"]

@@ -163,6 +163,22 @@ def test_it_waits_out_a_disk_that_takes_no_more(tmp_path: Path) -> None:
     assert log.missing_ordinals() == []
 
 
+def test_it_starts_on_a_disk_that_takes_nothing(tmp_path: Path) -> None:
+    """Not even the state can be written: it says so, waits, and stops when told to."""
+    with (
+        Playground(rate_per_s=100) as playground,
+        capture_process(tmp_path, write_definition(tmp_path, playground.url), file_size_limit=0) as process,
+    ):
+        assert process.stderr is not None
+        lines: list[str] = []
+        while "cannot write to" not in (lines or [""])[-1]:
+            lines.append(process.stderr.readline())
+            assert lines[-1], lines
+        printed = stop(process)
+    assert any("cannot name this process" in line for line in lines)
+    assert "stopped by SIGTERM" in printed
+
+
 def test_a_second_capture_exits_with_2_and_names_the_first(tmp_path: Path) -> None:
     """The first goes on."""
     places = places_in(tmp_path)

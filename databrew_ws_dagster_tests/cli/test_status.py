@@ -15,6 +15,7 @@ from databrew_ws_dagster.storage.capture_state import CaptureState, CaptureStatu
 from databrew_ws_dagster.storage.lease import LeaseHolder, hold_lease
 from databrew_ws_dagster.storage.pending import PendingBatch, write_pending
 from databrew_ws_dagster_tests.capture.scenario import places_in
+from databrew_ws_dagster_tests.scenario import DEFINITION_TEXT
 
 HOLDER = LeaseHolder(pid=42, host="here", since="now", kind="cli")
 
@@ -40,6 +41,7 @@ def state_now() -> CaptureState:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DATABREW_WS_HOME", str(tmp_path))
     monkeypatch.delenv("DATABREW_WS_LAKE", raising=False)
+    monkeypatch.setenv("DATABREW_WS_CONFIG", str(tmp_path / "pipelines"))
     places_in(tmp_path).spool.mkdir(parents=True)
     return tmp_path
 
@@ -105,4 +107,32 @@ def test_an_unknown_stream_is_named_with_the_known_ones(home: Path) -> None:
     result = status("riddes")
     assert result.exit_code == 2
     assert "riddes" in result.stderr
-    assert "captured: rides" in result.stderr
+    assert "known: rides" in result.stderr
+
+
+def test_a_defined_stream_that_was_never_captured_is_shown(home: Path) -> None:
+    """And so is a file that defines none: both are what somebody who looks at the status wants to know."""
+    write_state(places_in(home), replace(state_now(), status=CaptureStatus.STOPPED))
+    (home / "pipelines").mkdir()
+    (home / "pipelines" / "taxi_rides.yaml").write_text(DEFINITION_TEXT)
+    (home / "pipelines" / "wrong.yaml").write_text("source: {driver: websocket, config: {url: 'ws://h'}}")
+    result = status("--json")
+    assert result.exit_code == 1
+    healths = {health["stream"]: health for health in map(json.loads, result.stdout.splitlines())}
+    assert {name: health["status"] for name, health in healths.items()} == {
+        "rides": "stopped",
+        "taxi_rides": "never captured",
+        "wrong": "broken definition",
+    }
+    assert "`stream_schema` is missing" in healths["wrong"]["problem"]
+    assert status("rides").exit_code == 0
+
+
+def test_silence_beyond_the_limit_is_not_well(home: Path) -> None:
+    """A socket that is open and says nothing is the most common fault of all."""
+    long_ago = datetime.now(UTC) - timedelta(minutes=5)
+    with hold_lease(places_in(home), HOLDER, stream="rides"):
+        write_state(places_in(home), replace(state_now(), last_message_at=long_ago, silence_limit_s=60.0))
+        result = status("--json")
+    assert result.exit_code == 1
+    assert "no message for 300 s" in json.loads(result.stdout)["problem"]

@@ -35,6 +35,16 @@ def places(tmp_path: Path) -> StreamPlaces:
     return places
 
 
+def test_a_lease_whose_file_was_removed_is_lost(tmp_path: Path) -> None:
+    """Another capture could lock a new file of that name."""
+    places = places_in(tmp_path)
+    places.spool.mkdir(parents=True)
+    with hold_lease(places, LeaseHolder(1, "here", "now", "cli"), stream="rides") as lease:
+        assert not lease.is_lost
+        (places.spool / "lease").unlink()
+        assert lease.is_lost
+
+
 def test_the_second_is_refused_within_a_second_naming_the_first(places: StreamPlaces) -> None:
     """The error says who holds it."""
     with hold_lease(places, HOLDER, stream="rides"):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+from databrew_ws_dagster.core.connection_event import Closed, GapCause, encode_event
+from databrew_ws_dagster.core.window import Windows, WindowSize
 from databrew_ws_dagster.storage.layout import StreamPlaces
-from databrew_ws_dagster.storage.recovery import LastWritten, find_last_written, newest_epoch
-from databrew_ws_dagster.storage.segment import SegmentHeader, encode_block
+from databrew_ws_dagster.storage.recovery import LastWritten, find_last_sealed, find_last_written, newest_epoch
+from databrew_ws_dagster.storage.sealing import seal_segment
+from databrew_ws_dagster.storage.segment import Record, SegmentHeader, encode_block
 from databrew_ws_dagster.storage.spool import OpenSegment
 from databrew_ws_dagster_tests.capture.scenario import places_in
 
@@ -58,6 +62,28 @@ def test_a_torn_tail_is_not_the_end(tmp_path: Path) -> None:
     path = write_segment(places, 1, caught_up=[True, True])
     path.write_bytes(path.read_bytes()[:-1])
     assert find_last_written(places) == LastWritten(EPOCH, 1, at(1, 0), at(1, 0))
+
+
+def seal_records(places: StreamPlaces, sequence: int, records: list[Record]) -> None:
+    """A sealed micro-batch, received a second apart."""
+    segment = OpenSegment(places, SegmentHeader("rides", EPOCH, sequence, f"w{9 - sequence}", EPOCH, "d1"))
+    segment.append(encode_block(records, batch_id=segment.batch_id, connection=3, first_ordinal=0, is_caught_up=True))
+    segment.close()
+    windows = Windows(WindowSize.HOURLY, datetime(2026, 1, 1, tzinfo=UTC))
+    seal_segment(places, segment.path, windows=windows, sealed_at=datetime(2027, 1, 1, tzinfo=UTC), is_suspect=False)
+
+
+def test_without_a_spool_the_newest_micro_batch_is_the_end(tmp_path: Path) -> None:
+    """Newest by id, whatever its window; where it does not end with a closed connection, nothing proves its end."""
+    places = places_in(tmp_path)
+    assert find_last_sealed(places) is None
+    second = 10**9
+    seal_records(places, 1, [(EPOCH, 1, b"x")])
+    seal_records(places, 2, [(EPOCH + second, 1, b"x"), (EPOCH + 2 * second, 1, b"y")])
+    assert find_last_sealed(places) == LastWritten(EPOCH, 3, EPOCH + second, None)
+    closed = encode_event(Closed(GapCause.PLANNED_RESTART, 1000, "", 1, 1))
+    seal_records(places, 3, [(EPOCH + 3 * second, 1, b"x"), (EPOCH + 4 * second, 0, closed)])
+    assert find_last_sealed(places) == LastWritten(EPOCH, 3, EPOCH + 3 * second, EPOCH + 4 * second)
 
 
 def test_a_log_that_was_never_caught_up_says_so(tmp_path: Path) -> None:

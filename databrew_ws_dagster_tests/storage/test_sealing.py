@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from datetime import UTC, datetime
 from pathlib import Path
+
+import pytest
 
 from databrew_ws_dagster.core.window import Windows, WindowSize
 from databrew_ws_dagster.storage.layout import StreamPlaces
@@ -44,6 +48,32 @@ BLOCKS: list[list[Record]] = [
     [(EPOCH, 0, b'{"event":"opened"}'), (EPOCH + 1000, 1, b"one")],
     [(EPOCH + 5_000_000, 2, b"\xff\x00"), (EPOCH + 9_000_000, 1, b"")],
 ]
+
+
+def test_a_write_that_the_disk_did_not_confirm_is_remembered_by_the_segments_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that dies before sealing leaves the mark to the next one."""
+    places = places_in(tmp_path)
+    segment = OpenSegment(places, SegmentHeader("rides", EPOCH, 1, WINDOW, EPOCH, "d1"))
+    segment.append(
+        encode_block(BLOCKS[0], batch_id=segment.batch_id, connection=1, first_ordinal=0, is_caught_up=False)
+    )
+
+    def refuse(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "the disk is dying")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", refuse)
+        segment.sync()
+    segment.close()
+    (left,) = list_segments(places)
+    batch = seal(places, left)
+    assert batch is not None
+    assert batch.suspect
+    assert batch.batch_id == segment.batch_id
+    assert [path.stem for path in list_window(places, WINDOW)] == [segment.batch_id]
+    assert list_segments(places) == []
 
 
 def test_a_segment_becomes_a_micro_batch_and_a_marker(tmp_path: Path) -> None:

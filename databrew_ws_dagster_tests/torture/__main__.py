@@ -1,0 +1,69 @@
+"""Runs every fault, prints what each cost, and ends with exit status 1 if a promise was broken."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from databrew_ws_dagster_tests.torture import disk_faults, process_faults, server_faults, wire_faults
+from databrew_ws_dagster_tests.torture.verdict import Verdict, print_table
+
+
+class Fault(Protocol):
+    """Brings a fault about `runs` times, and enters what it cost."""
+
+    __name__: str
+
+    def __call__(self, verdict: Verdict, *, seed: int, runs: int) -> None: ...
+
+
+_FAULTS: dict[str, tuple[Fault, str, int]] = {
+    "kill": (process_faults.kills, "kill -9 at random times, 2,000 msg/s", 100),
+    "strace": (process_faults.kills_at_system_calls, "kill -9 at a write, sync, rename, removal", 30),
+    "restart": (process_faults.restarts, "SIGTERM and a new start, 1,000 msg/s", 20),
+    "freeze": (process_faults.freezes, "SIGSTOP for 1 to 8 s, 500 msg/s", 5),
+    "bits": (disk_faults.bit_flips, "one bit of a segment flipped", 1000),
+    "full": (disk_faults.full_disk, "disk filled to its last byte, emptied again", 10),
+    "half-open": (wire_faults.half_open, "half-open connection (ping 1 s + 1 s)", 5),
+    "flap": (wire_faults.flapping, "connection broken once a second", 120),
+    "websocketd": (server_faults.websocketd, "a server nobody here wrote: websocketd", 5),
+    "ws": (server_faults.npm_ws, "a server nobody here wrote: npm ws", 5),
+    "soak": (wire_faults.soak, "mixed faults, seeded,", 600),
+}
+
+
+def main() -> int:
+    """Run the faults that were asked for."""
+    parser = argparse.ArgumentParser(prog="torture", description=__doc__)
+    parser.add_argument("faults", nargs="*", help=f"which of: {', '.join(_FAULTS)}; default: all")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--runs", type=int, help="instead of each fault's own number")
+    options = parser.parse_args()
+    unknown = set(options.faults) - _FAULTS.keys()
+    if unknown:
+        parser.error(f"no such fault: {', '.join(sorted(unknown))}")
+    verdicts = [
+        _run(fault, Verdict(text), seed=options.seed, runs=options.runs or runs)
+        for name, (fault, text, runs) in _FAULTS.items()
+        if name in options.faults or not options.faults
+    ]
+    print_table(verdicts)
+    return 1 if any(verdict.violations for verdict in verdicts) else 0
+
+
+def _run(fault: Callable[..., None], verdict: Verdict, *, seed: int, runs: int) -> Verdict:
+    began = time.monotonic()
+    print(f"{verdict.fault} …", file=sys.stderr, flush=True)
+    try:
+        fault(verdict, seed=seed, runs=runs)
+    except (RuntimeError, OSError) as error:  # a capture that ended or hung is a violation like any other
+        verdict.violations.append(str(error))
+    print(f"    {verdict.text} ({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
+    return verdict
+
+
+if __name__ == "__main__":
+    sys.exit(main())
