@@ -116,11 +116,17 @@ class SequenceFollower:
         is_next = state is None or (firsts[0] == state.last + 1 and not state.awaited)
         if is_next and (firsts[1:] == lasts[:-1] + 1).all() and (lasts >= firsts).all():
             return KeyState(int(lasts[-1]), (), state.missing if state else ())
-        walk = _Walk(state or KeyState(int(firsts[0]) - 1), self._label(key), self._window, events)
+        walk = _Walk(
+            state or KeyState(int(firsts[0]) - 1),
+            label=self._label(key),
+            window=self._window,
+            first_row=int(rows[0]),
+            events=events,
+        )
         ranges = [(int(first), int(last)) for first, last in zip(firsts, lasts, strict=True)]
         for at, (range_, row) in enumerate(zip(ranges, rows.tolist(), strict=True)):
             walk.step(range_, row, ranges[at + 1] if at + 1 < len(ranges) else None)
-        return walk.finished(int(rows[0]))
+        return walk.finished()
 
     @property
     def _window(self) -> int:
@@ -176,12 +182,13 @@ _POSITION = ["_epoch", "_connection", "_ordinal", "_received_at"]
 class _Walk:
     """One key's records of one micro-batch, step by step."""
 
-    def __init__(self, state: KeyState, label: str, window: int, events: _Events) -> None:
+    def __init__(self, state: KeyState, *, label: str, window: int, first_row: int, events: _Events) -> None:
         self._last = state.last
         self._awaited = list(state.awaited)
         self._missing = list(state.missing)
         self._label = label
         self._window = window
+        self._first_row = first_row
         self._events = events
         self._noticed: dict[int, int] = {}
         """Row at which an awaited range was skipped, by its last number."""
@@ -195,6 +202,8 @@ class _Walk:
             self._awaited.append((self._last + 1, first - 1))
             self._noticed[first - 1] = row
             self._last = last
+            if len(self._awaited) > MAX_HOLES:
+                self._give_up(self._awaited.pop(0))
         elif first == self._last + 1:
             self._last = last
         elif self._fill(range_):
@@ -224,16 +233,16 @@ class _Walk:
                     return True
         return False
 
-    def finished(self, first_row: int) -> KeyState:
+    def finished(self) -> KeyState:
         """The state after the micro-batch, in which the numbers awaited for too long are called missing."""
-        overdue = [hole for hole in self._awaited if self._last - hole[1] > self._window]
-        awaited = [hole for hole in self._awaited if hole not in overdue]
-        overdue += awaited[:-MAX_HOLES]
-        for hole in overdue:
-            row = self._noticed.get(hole[1], first_row)
-            numbers = hole[1] - hole[0] + 1
-            self._add(Drift.SEQUENCE_GAP, f"{_spoken(hole)} missing", row, numbers=numbers)
-        return KeyState(self._last, tuple(awaited[-MAX_HOLES:]), tuple([*self._missing, *overdue][-MAX_HOLES:]))
+        while self._awaited and self._last - self._awaited[0][1] > self._window:
+            self._give_up(self._awaited.pop(0))
+        return KeyState(self._last, tuple(self._awaited), tuple(self._missing))
+
+    def _give_up(self, hole: Range) -> None:
+        row = self._noticed.pop(hole[1], self._first_row)
+        self._add(Drift.SEQUENCE_GAP, f"{_spoken(hole)} missing", row, numbers=hole[1] - hole[0] + 1)
+        self._missing = [*self._missing, hole][-MAX_HOLES:]
 
     def _add(self, drift: Drift, what: str, row: int, *, numbers: int = 1) -> None:
         self._events.add(drift, what + self._label, row, numbers=numbers)

@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).parents[2]
 def demo(*arguments: str, folder: Path, home: Path) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     environ = os.environ | {"DATABREW_WS_HOME": str(home), "DATABREW_WS_LAKE": ""}
-    command = [PROGRAM, "demo", *arguments]
+    command = [str(PROGRAM), "demo", *arguments]
     return subprocess.run(
         command, cwd=folder, env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )

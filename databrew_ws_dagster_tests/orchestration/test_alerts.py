@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 import dagster as dg
 import pytest
 
+from databrew_ws_dagster.orchestration import alerts
 from databrew_ws_dagster_tests.orchestration.project import FIRST, NAMES, SECOND, Project
 from databrew_ws_dagster_tests.orchestration.receiver import Receiver
 from databrew_ws_dagster_tests.scenario import CLEAN, DEFINITION_TEXT, GARBAGE, TYPE_CHANGED, UNEXPECTED_FIELD, ride
@@ -114,6 +116,24 @@ def test_what_a_receiver_did_not_take_is_tried_again(project: Project, receiver:
         assert receiver.attempts == attempts
     receiver.status = 200
     assert skip_reason(project) == "everything was told"
+
+    assert receiver.titles == ["taxi_rides: types_match failed"]
+
+
+def test_a_receiver_that_is_down_for_long_is_told_in_the_end(
+    project: Project, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than runs are looked at again, that is: what it is owed is remembered."""
+    project.seal([*MANY, TYPE_CHANGED])
+    alert(project, error=receiver)
+    project.ingest()
+    receiver.status = 500
+    project.tick(SENSOR)
+    monkeypatch.setattr(alerts, "_OVERLAP", timedelta(seconds=-1))  # as if that time were over
+    project.tick(SENSOR)
+    receiver.status = 200
+
+    project.tick(SENSOR)
 
     assert receiver.titles == ["taxi_rides: types_match failed"]
 

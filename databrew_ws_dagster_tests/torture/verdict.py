@@ -70,7 +70,8 @@ class Verdict:
         if not ids:
             self.violations.append("nothing was captured")
             return
-        missed = [entry for entry in sent if min(ids) < entry.number + 1 < max(ids) and entry.number + 1 not in kept]
+        between = range(min(ids), max(ids))
+        missed = [entry for entry in sent if entry.number + 1 in between and entry.number + 1 not in kept]
         self.missed += len(missed)
         self._judge_gaps(log.gaps, missed)
         lost = [entry for entry in missed if entry.connections and killed_at_ns and not _is_fresh(entry, killed_at_ns)]
