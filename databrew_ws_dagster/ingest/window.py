@@ -112,9 +112,11 @@ class WindowIngest:
         self._tables.table.append(group.accepted, progress)
 
     def _rebuild(self) -> list[JudgedGroup]:
+        tables = (*self._tables.side_tables(), self._tables.table)
+        # Taken before raw is listed: what another run commits meanwhile is refused to be overwritten, not lost.
+        snapshots = [table.snapshot() for table in tables]
         batches = [MicroBatch(path) for path in list_window(self._places, self._window)]
         progress = progress_after(batches, self._window)
-        tables = (*self._tables.side_tables(), self._tables.table)
         windows = [window_before(self._definition, self._window)]
         sequence = self._sequence(before="")
         done = []
@@ -126,8 +128,9 @@ class WindowIngest:
                     staging.add(table.path.name, rows)
                 done.append(group.without_rows())
             mark_rebuild(self._places, self._window)
-            for table in tables:
-                table.replace_window(staging.reader(table.path.name, table.schema), progress, window=self._window)
+            for table, snapshot in zip(tables, snapshots, strict=True):
+                reader = staging.reader(table.path.name, table.schema)
+                table.replace_window(reader, progress, window=self._window, since=snapshot)
             clear_rebuild(self._places, self._window)
         return done
 

@@ -136,9 +136,22 @@ class WindowedTable:
         predicate = f"{WINDOW_COLUMN} = '{window}' AND {BATCH_COLUMN} IN ({listed})"
         self._write(self._open(), rows, progress, replacing=predicate)
 
-    def replace_window(self, rows: pa.Table | pa.RecordBatchReader, progress: Progress, *, window: str) -> None:
-        """Put `rows` in the place of a whole window, in one commit; rows may be streamed."""
-        self._write(self._open(), rows, progress, replacing=f"{WINDOW_COLUMN} = '{window}'")
+    def snapshot(self) -> DeltaTable:
+        """The table as it stands now, for `replace_window`."""
+        return self._open()
+
+    def replace_window(
+        self, rows: pa.Table | pa.RecordBatchReader, progress: Progress, *, window: str, since: DeltaTable
+    ) -> None:
+        """Put `rows` in the place of a whole window, in one commit; rows may be streamed.
+
+        Args:
+            since: The snapshot that was taken before the rows were read from raw.
+
+        Raises:
+            StorageError: another run has committed to the window since; its rows would be lost.
+        """
+        self._write(since, rows, progress, replacing=f"{WINDOW_COLUMN} = '{window}'")
 
     def read_window(self, window: str, *, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of one window, without `_window`; empty when there are none."""

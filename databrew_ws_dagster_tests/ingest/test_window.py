@@ -14,6 +14,7 @@ from databrew_ws_dagster.core.connection_event import Gap, GapCause
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.errors import ContractError, StorageError
 from databrew_ws_dagster.ingest import group as ingest_group
+from databrew_ws_dagster.ingest import window as ingest_window_module
 from databrew_ws_dagster.ingest.report import IngestMode, IngestReport
 from databrew_ws_dagster.ingest.window import acknowledge, ingest_window
 from databrew_ws_dagster.storage.delta import Progress, WindowedTable
@@ -274,6 +275,31 @@ def test_a_rebuild_cut_short_is_repeated_before_anything_is_appended(
     assert report.mode is IngestMode.REBUILD
     assert log_ids(layout) == [1, 2, 3, 4, 5, 9]
     assert refused(layout) == []
+
+
+def test_a_rebuild_overtaken_by_an_append_is_refused_and_repeated_so_that_no_row_is_lost(
+    layout: Layout, sealer: Sealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealer.seal(CLEAN)
+    ingest(layout)
+    judge_group = ingest_group.judge_group
+
+    def judge_and_be_overtaken(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(ingest_window_module, "judge_group", judge_group)
+        group = judge_group(*args, **kwargs)
+        sealer.seal([ride(77)])
+        ingest(layout)
+        return group
+
+    monkeypatch.setattr(ingest_window_module, "judge_group", judge_and_be_overtaken)
+    with pytest.raises(StorageError, match="another run committed the same window"):
+        ingest(layout, mode=IngestMode.REBUILD)
+    assert list_rebuilds(sealer.places) == [WINDOW]
+
+    ingest(layout)
+
+    assert log_ids(layout) == [1, 2, 3, 4, 5, 77]
+    assert list_rebuilds(sealer.places) == []
 
 
 def test_a_backlog_is_judged_in_groups_that_fit_into_memory_with_the_same_result(

@@ -87,7 +87,7 @@ def test_replacing_a_window_leaves_the_other_windows(table: WindowedTable) -> No
     table.append(rows(9, window=LATER), through(1, window=LATER))
     reader = pa.RecordBatchReader.from_batches(SCHEMA, iter(rows(5).to_batches()))
 
-    table.replace_window(reader, through(1), window=WINDOW)
+    table.replace_window(reader, through(1), window=WINDOW, since=table.snapshot())
 
     assert ids(table) == [5]
     assert ids(table, LATER) == [9]
@@ -147,3 +147,15 @@ def test_the_log_gets_checkpoints_so_that_opening_a_table_stays_cheap(table: Win
 
     assert list((table.path / "_delta_log").glob("*.checkpoint.parquet"))
     assert DeltaTable(str(table.path)).version() == 24
+
+
+def test_windows_that_hold_rows_are_known_in_order_and_read_together(table: WindowedTable) -> None:
+    earlier = "2026-11-23-1800"
+    assert table.windows_before(LATER) == []
+    table.append(rows(2, window=WINDOW), through(1, window=WINDOW))
+    table.append(rows(1, window=earlier), through(2, window=earlier))
+    table.append(rows(3, window=LATER), through(3, window=LATER))
+
+    assert table.windows_before(LATER) == [earlier, WINDOW]
+    assert table.windows_before(earlier) == []
+    assert sorted(table.read_windows([earlier, LATER], columns=["id"])["id"].to_pylist()) == [1, 3]
