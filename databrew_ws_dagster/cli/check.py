@@ -77,7 +77,8 @@ def _print(one: StreamDefinition | BrokenDefinition) -> None:
     click.echo(f"  columns  {', '.join(_describe(column) for column in one.columns)}")
     click.echo(f"  key      {', '.join(one.primary_key) or 'none, so repeated messages are not recognised'}")
     click.echo(f"  source   {', '.join(url.public_url(os.environ) for url in one.source.urls)}")
-    click.echo(f"  window   {one.window.size}, from {one.window.start} UTC")
+    since = f"from {one.window.start} UTC" if one.window.start else "from the first message on"
+    click.echo(f"  window   {one.window.size}, {since}")
     for warning in one.warnings:
         click.echo(f"  {click.style('warning', fg='yellow')}  {warning}")
 

@@ -1,6 +1,6 @@
 """One Delta table, written exactly once per micro-batch and partitioned by window.
 
-Which rows belong into which table is `ingest`'s business; schemas are `core.arrow` and `storage.tables`.
+Which rows belong into which table is `ingest`'s business; schemas are `core.arrow`'s and `storage.tables`'.
 
 Progress is kept in the table itself, as Delta application transactions: application `<epoch>/<window>`, version =
 sequence of the last micro-batch whose rows the table holds. Delta records these numbers and refuses a writer whose

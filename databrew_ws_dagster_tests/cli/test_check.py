@@ -29,10 +29,15 @@ def test_a_good_file_is_summarised(tmp_path: Path) -> None:
         "taxi_rides",
         "log_id Int32, timestamp String nullable, driver_id Int32",
         "wss://example.com/ws",
-        "hourly",
+        "hourly, from the first message on",
         "`sink` is not acted on",
     ):
         assert words in result.output
+
+
+def test_a_declared_first_day_is_told(tmp_path: Path) -> None:
+    result = _check(_file(tmp_path, document(blocks="window: {size: daily, start: 2026-02-03}")))
+    assert "daily, from 2026-02-03 UTC" in result.output
 
 
 def test_every_mistake_of_a_bad_file_is_printed_with_its_line(tmp_path: Path) -> None:
