@@ -6,6 +6,7 @@
     ├── ContractError          messages are of a drift class that the definition's contract fails
     ├── StorageError           a folder or table cannot be read or written
     ├── ListenError            a server of ours cannot listen at its address
+    ├── InferenceError         messages say nothing from which a definition could be made
     └── CaptureError           the socket side cannot go on
 
 Every error takes its culprit as data and ends with what to do. Nothing here imports anything.
@@ -93,6 +94,15 @@ class ListenError(DatabrewWsError):
         self.problem = problem
         self.fix = fix
         super().__init__(f"cannot listen on {host} port {port}: {problem}; {fix}")
+
+
+class InferenceError(DatabrewWsError):
+    """Messages say nothing from which a definition could be made."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        self.problem = problem
+        self.fix = fix
+        super().__init__(f"{problem}; {fix}")
 
 
 class CaptureError(DatabrewWsError):

@@ -96,10 +96,8 @@ class Connection(ClientConnection):
         received, sent = protocol.close_rcvd, protocol.close_sent
         is_clean = received is not None and sent is not None
         if isinstance(protocol.parser_exc, PayloadTooBig):
-            limit = protocol.max_message_size
-            return Ending(
-                GapCause.MESSAGE_TOO_BIG, CloseCode.MESSAGE_TOO_BIG, f"a message exceeds {limit} bytes", is_clean
-            )
+            problem = f"too large: {protocol.parser_exc}"
+            return Ending(GapCause.MESSAGE_TOO_BIG, CloseCode.MESSAGE_TOO_BIG, problem, is_clean)
         if received is not None:
             return Ending(GapCause.SERVER_CLOSED, received.code, received.reason, is_clean)
         if sent is not None and sent.reason == _KEEPALIVE_FAILED:

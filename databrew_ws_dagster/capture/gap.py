@@ -110,6 +110,12 @@ def close_gap(gap: OpenGap, *, end: datetime) -> Gap:
     )
 
 
+def describe_gap(gap: Gap) -> str:
+    """Length, end and cause, in words."""
+    seconds = (gap.end - gap.start).total_seconds()
+    return f"{seconds:.1f} s until {gap.end:%Y-%m-%dT%H:%M:%SZ} ({gap.cause})"
+
+
 def _is_after(written: LastWritten, gap: OpenGap) -> bool:
     """Whether the log goes on after the last connection that is known not to have ended the gap."""
     before = max(

@@ -1,6 +1,7 @@
-"""The journal: takes the records of a stream, writes them at once, makes them durable in groups.
+"""The journal: writes what the connections of a stream bring, and makes it durable in groups.
 
-Cuts the log into segments, each wholly inside one window. Sealing those is `capture.sealer`.
+Cuts the log into segments, each wholly inside one window. What a connection brings is held by its
+`capture.connection_log` until it is written; sealing segments is `capture.sealer`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from databrew_ws_dagster.capture.connection_log import ConnectionLog
 from databrew_ws_dagster.core.connection_event import Opcode
 from databrew_ws_dagster.core.definition.model import StreamDefinition
 from databrew_ws_dagster.core.sealing import is_finished
@@ -60,10 +62,8 @@ class Journal:
         """Clear while the disk cannot take more; then stop reading."""
         self.problem: str | None = None
         """Why the disk cannot take more."""
-        self.is_caught_up: Callable[[], bool] = lambda: False
-        """Whether nothing is left unread on the socket: asked at each write, and noted in the log."""
         self.caught_up_at_ns: int | None = None
-        """When that was last so, and everything was written."""
+        """When a connection last had nothing left unread, and all of its records were written."""
         self.written = 0
         """Records written."""
         self.durable = 0
@@ -77,10 +77,7 @@ class Journal:
         self._clock = clock
         self._reserve = reserve
         self._on_finished = on_finished
-        self._connection = 0
-        self._ordinal = 0
-        self._buffer: list[Record] = []
-        self._buffered_bytes = 0
+        self._logs: list[ConnectionLog] = []
         self._write_timer: asyncio.TimerHandle | None = None
         self._sequence = 0
         self._segment: OpenSegment | None = None
@@ -100,36 +97,23 @@ class Journal:
         now = time.monotonic()
         return self._blocked_s + now - (self._blocked_since or now)
 
-    def begin_connection(self, connection: int) -> None:
-        """The records that follow are of this connection (1, 2, …); ordinals start again."""
-        self.write()
-        self._connection = connection
-        # What an unwritable disk holds back keeps its ordinals: the new connection waits for it.
-        self._ordinal = 0
-
-    def append(self, records: Sequence[Record]) -> None:
-        """Take records of the current connection; they are written within 10 ms, if the disk takes them."""
-        self._buffer.extend(records)
-        self._buffered_bytes += sum(len(payload) for _, _, payload in records)
-        if self._buffered_bytes >= _WRITE_AT_BYTES:
-            self.write()
-        elif self._write_timer is None:
-            self._write_timer = asyncio.get_running_loop().call_later(_WRITE_WITHIN_S, self.write)
-
-    def append_event(self, payload: bytes) -> None:
-        """Take an event of the current connection; it is written at once."""
-        self.append([(self._clock(), Opcode.EVENT, payload)])
-        self.write()
+    def open_log(self, connection: int) -> ConnectionLog:
+        """The log of a connection (1, 2, …) that has just been opened."""
+        log = ConnectionLog(connection, clock=self._clock, on_held=self._schedule, write=self.write)
+        self._logs.append(log)
+        return log
 
     def write(self) -> None:
-        """Write what was taken to the page cache; what the disk refuses stays in memory."""
+        """Write what the connections have brought to the page cache; what the disk refuses stays in memory."""
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
-        if self._buffer:
-            self._write_buffer()
-        if not self._buffer and self.is_caught_up():
-            self.caught_up_at_ns = self._clock()
+        for log in self._logs:
+            if log.held:
+                self._write_held(log)
+            if not log.held and log.is_caught_up():
+                self.caught_up_at_ns = log.caught_up_at_ns = self._clock()
+        self._logs = [log for log in self._logs if log.held or not log.is_ended]
 
     async def keep(self) -> None:
         """Commit, finish and watch the disk until cancelled."""
@@ -151,25 +135,34 @@ class Journal:
         self._finish()
         await asyncio.get_running_loop().run_in_executor(self._thread, lambda: None)
         self._thread.shutdown(wait=False)
-        return not self._buffer
+        return not self._is_holding
 
-    def _write_buffer(self) -> None:
+    @property
+    def _is_holding(self) -> bool:
+        return any(log.held for log in self._logs)
+
+    def _schedule(self, log: ConnectionLog) -> None:
+        if log.held_bytes >= _WRITE_AT_BYTES:
+            self.write()
+        elif self._write_timer is None:
+            self._write_timer = asyncio.get_running_loop().call_later(_WRITE_WITHIN_S, self.write)
+
+    def _write_held(self, log: ConnectionLog) -> None:
         written = 0
         try:
-            for run in split_runs(self._buffer, self._definition.windows):
-                self._write_run(run)
+            for run in split_runs(log.held, self._definition.windows):
+                self._write_run(run, log=log, first_ordinal=log.next_ordinal + written)
                 written += len(run)
         except (OSError, StorageError) as error:
             reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else str(error)
             self._block(f"cannot write to {self._places.spool}: {reason}")
             # Whatever the cause, the next try begins a new segment: this one may have reached a size limit.
             self._finish()
-        del self._buffer[:written]
-        self._buffered_bytes = sum(len(payload) for _, _, payload in self._buffer)
+        log.release(written)
         if self._unsynced_bytes >= _COMMIT_AT_BYTES:
             self._commit_now.set()
 
-    def _write_run(self, run: Sequence[Record]) -> None:
+    def _write_run(self, run: Sequence[Record], *, log: ConnectionLog, first_ordinal: int) -> None:
         segment = self._segment
         window = self._definition.windows.key_of(run[0][0])
         if segment is not None and segment.header.window != window:
@@ -179,12 +172,11 @@ class Journal:
         block = encode_block(
             run,
             batch_id=segment.batch_id,
-            connection=self._connection,
-            first_ordinal=self._ordinal,
-            is_caught_up=self.is_caught_up(),
+            connection=log.connection,
+            first_ordinal=first_ordinal,
+            is_caught_up=log.is_caught_up(),
         )
         segment.append(block)
-        self._ordinal += len(run)
         self.written += len(run)
         self._tail.extend(payload for _, opcode, payload in run[-_TAIL_MESSAGES:] if opcode != Opcode.EVENT)
         self._segment_messages += len(run)
@@ -261,7 +253,7 @@ class Journal:
             shortage = f"cannot tell how much room {self._places.spool} has: {os.strerror(error.errno or 0)}"
         if shortage is not None:
             self._block(shortage)
-        elif not self._buffer and not self.writable.is_set():
+        elif not self._is_holding and not self.writable.is_set():
             logger.warning("stream %s: the disk takes records again", self._definition.name)
             self.problem = None
             self._blocked_s, self._blocked_since = self.blocked_seconds, None

@@ -5,11 +5,11 @@ Pure; `capture.metrics_server` serves it. Nothing of a message and nothing of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from databrew_ws_dagster.storage.capture_health import problem_of
-from databrew_ws_dagster.storage.capture_state import CaptureState, CaptureStatus
+from databrew_ws_dagster.storage.capture_state import CaptureState, CaptureStatus, LaneState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX = "databrew_ws_capture_"
@@ -21,11 +21,18 @@ def render_metrics(state: CaptureState, *, now: datetime) -> str:
     Args:
         now: Aware.
     """
-    return "".join(
-        f"# HELP {_PREFIX}{name} {text}\n# TYPE {_PREFIX}{name} {_type_of(name)}\n"
-        f'{_PREFIX}{name}{{stream="{state.stream}"}} {value:.17g}\n'
-        for name, value, text in _samples(state, now)
-    )
+    stream = f'stream="{state.stream}"'
+    of_all = [_expose(name, text, [(stream, value)]) for name, value, text in _samples(state, now)]
+    of_lanes = [
+        _expose(name, text, [(f'{stream},lane="{lane}"', value) for lane, value in enumerate(values, 1)])
+        for name, values, text in _samples_by_lane(state.lanes)
+    ]
+    return "".join((*of_all, *of_lanes))
+
+
+def _expose(name: str, text: str, samples: Iterable[tuple[str, float]]) -> str:
+    lines = "".join(f"{_PREFIX}{name}{{{labels}}} {value:.17g}\n" for labels, value in samples)
+    return f"# HELP {_PREFIX}{name} {text}\n# TYPE {_PREFIX}{name} {_type_of(name)}\n{lines}"
 
 
 def _type_of(name: str) -> str:
@@ -54,3 +61,12 @@ def _samples(state: CaptureState, now: datetime) -> Iterator[tuple[str, float, s
         yield "lag_seconds", lag_s, "Since when something may be left unread on the socket."
     if state.last_message_at is not None:
         yield "last_message_timestamp_seconds", state.last_message_at.timestamp(), "When the last message arrived."
+
+
+def _samples_by_lane(lanes: Sequence[LaneState]) -> Iterator[tuple[str, list[float], str]]:
+    connected = [float(lane.status is CaptureStatus.CONNECTED) for lane in lanes]
+    yield "lane_connected", connected, "Whether this one of the connections kept at once receives the stream."
+    messages = [float(lane.messages) for lane in lanes]
+    yield "lane_messages_total", messages, "Messages received over it."
+    connections = [float(lane.connections) for lane in lanes]
+    yield "lane_connections_total", connections, "Connections it has opened."

@@ -5,8 +5,9 @@ Our own texts need no redaction, because templates stay unresolved until they ar
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from databrew_ws_dagster.core.definition.source import Source
 from databrew_ws_dagster.core.definition.template import REFERENCE, Template
@@ -26,14 +27,19 @@ def redact(text: str, *, source: Source, environ: Mapping[str, str]) -> str:
 
 def _secrets(source: Source, environ: Mapping[str, str]) -> set[str]:
     sent: list[Template] = [*source.headers.values(), *(message.send for message in source.open_messages)]
+    sent += [source.heartbeat.send] if source.heartbeat is not None else []
     secrets = {template.resolve(environ) for template in sent}
-    templates = [*source.urls, *sent]
+    endpoints = [*source.urls, *([source.proxy] if source.proxy is not None else [])]
+    templates = [*endpoints, *sent]
     for template in templates:
         names = (match[1] for match in REFERENCE.finditer(template.unresolved))
         secrets.update(environ[name] for name in names if name in environ)
-    for url in source.urls:
+    for url in endpoints:
         parts = urlsplit(url.resolve(environ))
-        secrets.update((parts.query, parts.password or ""))
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        # In a handshake they travel as Basic authentication, and a server may quote that.
+        basic = base64.b64encode(f"{user}:{password}".encode()).decode() if password else ""
+        secrets.update((parts.query, parts.password or "", password, basic))
         secrets.update(pair.partition("=")[2] for pair in parts.query.split("&"))
     secrets.update(secret.rpartition(" ")[2] for secret in list(secrets))
     return {secret for secret in secrets if len(secret) >= _SECRET_LENGTH_MIN}

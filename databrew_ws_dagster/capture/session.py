@@ -1,6 +1,6 @@
 """The session: one open connection, from its first record to its end.
 
-Opens, reads, beats, and watches for silence. What comes before and after is `capture.service`.
+Opens, reads, beats, and watches for silence. What comes before and after is `capture.lane`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 from websockets.exceptions import ConnectionClosed
 
 from databrew_ws_dagster.capture.connection import Connection, Ending, resolve_template
-from databrew_ws_dagster.capture.journal import Journal
+from databrew_ws_dagster.capture.connection_log import ConnectionLog
 from databrew_ws_dagster.capture.opening import Opening, OpeningRefusedError
 from databrew_ws_dagster.core.connection_event import GapCause
 from databrew_ws_dagster.core.definition.model import StreamDefinition
@@ -24,9 +24,10 @@ _WATCH_EVERY_S = 0.2
 
 
 class Session:
-    """Moves records from a connection to the journal until either side ends it.
+    """Moves records from a connection to its log until either side ends it.
 
     Args:
+        writable: Clear while the disk takes no more; then nothing is read.
         cursor: Takes the placeholder's place in the open messages.
         on_records: Called with what has arrived and is in the journal.
         on_ready: Called once the open messages are sent and acknowledged: from then on, the stream is received.
@@ -35,10 +36,11 @@ class Session:
     def __init__(
         self,
         connection: Connection,
-        journal: Journal,
+        log: ConnectionLog,
         definition: StreamDefinition,
         *,
         environ: Mapping[str, str],
+        writable: asyncio.Event,
         stop: asyncio.Event,
         cursor: str | None,
         on_ready: Callable[[], None],
@@ -51,7 +53,8 @@ class Session:
         self.is_ready = False
         """Whether the open messages are sent and acknowledged."""
         self._connection = connection
-        self._journal = journal
+        self._log = log
+        self._writable = writable
         self._stream = definition.name
         self._source = definition.source
         self._environ = environ
@@ -69,7 +72,6 @@ class Session:
         Raises:
             CaptureError: an open message or the heartbeat needs a variable that is not set.
         """
-        self._journal.is_caught_up = self._connection.is_caught_up
         if not self._source.open_messages:
             self._become_ready()
         reading = asyncio.create_task(self._read())
@@ -77,7 +79,6 @@ class Session:
         try:
             await asyncio.wait([reading, *watching], return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            self._journal.is_caught_up = lambda: False
             await cancel(reading, *watching)
             self._connection.transport.abort()
         for task in (reading, *watching):
@@ -87,14 +88,14 @@ class Session:
 
     async def _read(self) -> None:
         while records := await self._connection.receive():
-            self._journal.append(records)
+            self._log.append(records)
             self._opening.hear(records)
             self._on_records(records)
             self.messages += len(records)
             self.bytes += sum(len(payload) for _, _, payload in records)
             self.last_message_at_ns = records[-1][0]
             self._alive_at = time.monotonic()
-            if not self._journal.writable.is_set() and not await unless(self._stop, self._journal.writable.wait()):
+            if not self._writable.is_set() and not await unless(self._stop, self._writable.wait()):
                 return
 
     async def _open(self) -> None:
@@ -111,6 +112,7 @@ class Session:
 
     def _become_ready(self) -> None:
         self.is_ready = True
+        self._log.is_caught_up = self._connection.is_caught_up
         self._on_ready()
 
     async def _watch(self) -> None:
@@ -120,7 +122,7 @@ class Session:
         while not ended.done():
             if self._stop.is_set():
                 self._our_cause = GapCause.PLANNED_RESTART
-            elif not self._journal.writable.is_set():
+            elif not self._writable.is_set():
                 # While we do not read, silence is ours, not the server's; so is the blame for its pings.
                 self._alive_at = time.monotonic()
                 self._our_cause = GapCause.BACKPRESSURE

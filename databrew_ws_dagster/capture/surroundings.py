@@ -19,3 +19,5 @@ class Surroundings:
     chance: Callable[[], float] = random.random
     """Uniform in [0, 1)."""
     reserve: DiskReserve = field(default_factory=DiskReserve)
+    apart_s: float = 30.0
+    """Between the openings of two connections: what a server ends after a fixed time must not end together."""

@@ -18,15 +18,14 @@ from pathlib import Path
 
 import click
 
+from databrew_ws_dagster.cli.demo_guard import end_group, guarded
 from databrew_ws_dagster.errors import DatabrewWsError, StorageError
-from databrew_ws_dagster.storage.capture_state import request_stop
 from databrew_ws_dagster.storage.layout import CONFIG_VARIABLE, HOME_VARIABLE, Layout, StreamPlaces
 from databrew_ws_dagster.storage.lease import probe_lease
 
 _STREAM = "taxi_rides"
 _URL_VARIABLE = "TAXI_RIDES_URL"
 _START_TIMEOUT_S = 180.0
-_STOP_TIMEOUT_S = 15.0
 _POLL_S = 0.5
 
 
@@ -137,28 +136,13 @@ def _dagster(layout: Layout, places: StreamPlaces, *, ui_port: int, feed_url: st
         )
         _say(f"Dagster is starting; its log is {_log_file(layout)}")
         try:
-            yield lambda: process.poll() is None
+            with guarded(process.pid, stream=_STREAM, scratch=Path(scratch), environ=environ):
+                yield lambda: process.poll() is None
         finally:
-            _stop(process, places)
-
-
-def _stop(process: subprocess.Popen[bytes], places: StreamPlaces) -> None:
-    """End Dagster and all it started; capture first, so that it can seal what it received."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _say("stopping")
-    try:
-        # Told first, the daemon's supervisor does not start another capture.
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        if probe_lease(places) is not None:
-            request_stop(places)
-        deadline = time.monotonic() + _STOP_TIMEOUT_S
-        while (probe_lease(places) or process.poll() is None) and time.monotonic() < deadline:
-            time.sleep(_POLL_S)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            _say("stopping")
+            end_group(process.pid, places, has_ended=lambda: process.poll() is not None)
+            process.wait()
 
 
 def _await_ui(address: str, is_alive: Callable[[], bool], layout: Layout) -> None:

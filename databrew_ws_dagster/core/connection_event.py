@@ -55,6 +55,8 @@ class Opened:
     url: str
     """Without user, password, query and fragment."""
     subprotocol: str | None = None
+    lanes: int = 1
+    """How many connections its capture keeps at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from databrew_ws_dagster.core.definition import Column, StreamDefinition
 from databrew_ws_dagster.core.definition.sequence import columns_to
-from databrew_ws_dagster.core.drift import CATALOGUE, Drift, Verdict
+from databrew_ws_dagster.core.drift import Drift, Verdict
 from databrew_ws_dagster.core.finding import Finding, Position
 from databrew_ws_dagster.core.judge import Judgement
 from databrew_ws_dagster.core.judge.redact import redact_key
@@ -33,6 +33,8 @@ MAX_HOLES = 100
 
 _PLACE = ["_batch_id", "_epoch", "_connection", "_ordinal", "_record", "_received_at"]
 _COORDINATES = [(name, "ascending") for name in ("_epoch", "_connection", "_ordinal", "_record")]
+_ARRIVAL = [("_epoch", "ascending"), ("_received_at", "ascending"), *_COORDINATES[1:]]
+"""Of several connections at once, where coordinates would put one behind the other."""
 
 Range: TypeAlias = tuple[int, int]
 """First and last number."""
@@ -90,7 +92,8 @@ class SequenceFollower:
             part = numbers.slice(start, end - start)
             events = self._follow_batch(part, batch_ids[start])
             records = judgement.tally[batch_ids[start]].records
-            findings.extend(self._finding(drift, events, part, records) for drift in events.seen)
+            said = (each for each in events.seen if not self._definition.contract.is_silent(each, Verdict.OBSERVE))
+            findings.extend(self._finding(drift, events, part, records) for drift in said)
         return tuple(findings)
 
     def _follow_batch(self, part: pa.Table, batch_id: str) -> _Events:
@@ -146,7 +149,7 @@ class SequenceFollower:
             batch_id=part["_batch_id"][0].as_py(),
             drift=drift,
             verdict=Verdict.OBSERVE,
-            severity=CATALOGUE[drift].severity,
+            severity=self._definition.contract.severity_of(drift),
             column=self._sequence.first_path if self._sequence else "",
             count=len(set(rows)),
             records=records,
@@ -271,7 +274,8 @@ def _numbers(judgement: Judgement, definition: StreamDefinition) -> pa.Table:
     refused = _refused(judgement.quarantined, chains)
     if refused:
         extra = pa.Table.from_pylist(refused, schema=table.schema)
-        table = pa.concat_tables([table, extra]).sort_by(_COORDINATES)
+        is_one_at_a_time = definition.source.redundancy == 1
+        table = pa.concat_tables([table, extra]).sort_by(_COORDINATES if is_one_at_a_time else _ARRIVAL)
     return table.filter(pc.and_(pc.is_valid(table["first"]), pc.is_valid(table["last"])))
 
 

@@ -15,12 +15,15 @@ import pyarrow.parquet as pq
 from databrew_ws_dagster.core.arrow import findings_table
 from databrew_ws_dagster.core.connection_event import Opcode
 from databrew_ws_dagster.core.definition import StreamDefinition
+from databrew_ws_dagster.core.finding import LIST_STEP
 from databrew_ws_dagster.core.judge import Judgement, KnownRows, judge
+from databrew_ws_dagster.core.judge.batches import Batches
 from databrew_ws_dagster.core.judge.judgement import Absences
 from databrew_ws_dagster.core.sentinels import count_sentinels
-from databrew_ws_dagster.core.sequence import SequenceFollower
+from databrew_ws_dagster.core.text_formats import profile_formats
 from databrew_ws_dagster.errors import ContractError
 from databrew_ws_dagster.ingest.connections import connection_rows
+from databrew_ws_dagster.ingest.followers import Followers
 from databrew_ws_dagster.storage.delta import WINDOW_COLUMN, Progress
 from databrew_ws_dagster.storage.microbatch import read_micro_batches
 from databrew_ws_dagster.storage.tables import BATCHES_SCHEMA
@@ -111,31 +114,33 @@ def judge_group(
     definition: StreamDefinition,
     window: str,
     known_rows: KnownRows,
-    sequence: SequenceFollower,
+    followers: Followers,
     judged_at: datetime,
 ) -> JudgedGroup:
     """Read micro-batches of one window and judge their messages.
 
     Args:
-        sequence: Has followed what came before, and follows these.
+        followers: Have followed what came before, and follow these.
 
     Raises:
         ContractError: a message is of a class for which the contract says `fail`.
     """
     raw = read_micro_batches([batch.path for batch in batches])
+    is_copy = followers.overlap.follow(raw)
+    raw = raw.filter(pa.array(~is_copy)) if is_copy.any() else raw
     is_event = pc.equal(raw["opcode"], int(Opcode.EVENT))
     messages = raw.filter(pc.invert(is_event))
     events = raw.filter(is_event)
     judgement = judge(messages, definition=definition, known_rows=known_rows)
     _stop_at_breach(judgement, definition)
-    findings = (*judgement.findings, *sequence.follow(judgement))
+    findings = (*judgement.findings, *followers.sequence.follow(judgement))
     return JudgedGroup(
         batches=batches,
         accepted=_in_window(judgement.accepted, window),
         quarantined=_in_window(judgement.quarantined, window),
         connections=connection_rows(events, window=window),
         findings=_in_window(findings_table(findings, definition_hash=definition.digest), window),
-        counts=_counts(batches, messages, events, judgement, definition, window, judged_at, sequence),
+        counts=_counts(batches, messages, events, judgement, definition, window, judged_at, followers),
         newest_received_at=pc.max(messages["received_at"]).as_py(),
     )
 
@@ -168,18 +173,15 @@ def _counts(
     definition: StreamDefinition,
     window: str,
     judged_at: datetime,
-    sequence: SequenceFollower,
+    followers: Followers,
 ) -> pa.Table:
-    received = _by_batch(
-        messages.append_column("size", pc.binary_length(messages["payload"])),
-        [("received_at", "min"), ("received_at", "max"), ("size", "sum")],
-    )
-    happened = _by_batch(events, [("opcode", "count")])
+    messages_of, events_of = _by_batch(messages), _by_batch(events)
     sentinels = count_sentinels(judgement.accepted, definition)
+    formats = profile_formats(judgement.accepted, definition)
     rows = []
     for batch in batches:
         tally = judgement.tally.get(batch.batch_id)
-        times = received.get(batch.batch_id, {})
+        received = messages_of.get(batch.batch_id, messages.slice(0, 0))
         rows.append(
             {
                 "_batch_id": batch.batch_id,
@@ -187,8 +189,8 @@ def _counts(
                 "_epoch": batch.epoch,
                 "definition_hash": definition.digest,
                 "judged_at": judged_at,
-                "first_received_at": times.get("received_at_min"),
-                "last_received_at": times.get("received_at_max"),
+                "first_received_at": pc.min(received["received_at"]).as_py(),
+                "last_received_at": pc.max(received["received_at"]).as_py(),
                 "messages": tally.messages if tally else 0,
                 "records": tally.records if tally else 0,
                 "accepted": tally.accepted if tally else 0,
@@ -197,29 +199,33 @@ def _counts(
                 "duplicates": tally.duplicates if tally else 0,
                 "control": tally.control if tally else 0,
                 "empty": tally.empty if tally else 0,
-                "events": happened.get(batch.batch_id, {}).get("opcode_count", 0),
-                "bytes": times.get("size_sum", 0),
+                "events": len(events_of.get(batch.batch_id, ())),
+                "bytes": pc.sum(pc.binary_length(received["payload"])).as_py() or 0,
                 "classes": [
                     {"class": code, "records": records} for code, records in (tally.classes if tally else {}).items()
                 ],
-                "sequence": sequence.written.get(batch.batch_id),
+                "overlapping": followers.overlap.copies[batch.batch_id],
+                "overlap": followers.overlap.written.get(batch.batch_id),
+                "sequence": followers.sequence.written.get(batch.batch_id),
                 "decoded": tally.decoded if tally else 0,
-                "lacks": _lacks(tally.absences, sentinels.get(batch.batch_id, Counter()), definition) if tally else [],
+                "lacks": _lacks(tally.absences, sentinels.get(batch.batch_id, Counter())) if tally else [],
+                "formats": [
+                    {"column": column, "counts": [{"format": each, "values": n} for each, n in counts.items()]}
+                    for column, counts in formats.get(batch.batch_id, {}).items()
+                ],
             }
         )
     return pa.Table.from_pylist(rows, schema=BATCHES_SCHEMA)
 
 
-def _lacks(absences: Absences, sentinels: Counter[str], definition: StreamDefinition) -> list[dict[str, object]]:
+def _lacks(absences: Absences, sentinels: Counter[str]) -> list[dict[str, object]]:
+    """Counts by path; inside of lists there may be any number to a row, so that they make no share."""
     counters = {"missing": absences.missing, "nulls": absences.nulls, "sentinels": sentinels}
-    return [
-        {"column": column.name, **{kind: counter[column.name] for kind, counter in counters.items()}}
-        for column in definition.columns
-        if any(counter[column.name] for counter in counters.values())
-    ]
+    paths = sorted({path for counter in counters.values() for path in +counter if LIST_STEP not in path})
+    return [{"column": path, **{kind: counter[path] for kind, counter in counters.items()}} for path in paths]
 
 
-def _by_batch(records: pa.Table, aggregations: list[tuple[str, str]]) -> dict[str, dict[str, object]]:
-    columns = ["batch_id", *dict.fromkeys(name for name, _ in aggregations)]
-    grouped = records.select(columns).group_by("batch_id").aggregate(aggregations)
-    return {row["batch_id"]: row for row in grouped.to_pylist()}
+def _by_batch(records: pa.Table) -> dict[str, pa.Table]:
+    return {
+        batch_id: records.slice(start, stop - start) for batch_id, start, stop in Batches.of(records["batch_id"]).runs
+    }

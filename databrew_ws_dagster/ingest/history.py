@@ -13,12 +13,12 @@ from typing import Any
 
 from databrew_ws_dagster.core.connection_event import Gap
 from databrew_ws_dagster.core.definition import StreamDefinition
-from databrew_ws_dagster.core.drift import CATALOGUE, Verdict
+from databrew_ws_dagster.core.drift import CATALOGUE, Severity, Verdict
 from databrew_ws_dagster.core.history import Lacks, Unusual, WindowProfile, find_unusual, reference_starts
 from databrew_ws_dagster.ingest.report import WindowFinding
 from databrew_ws_dagster.storage.delta import WindowedTable
 
-_COLUMNS = ["first_received_at", "last_received_at", "messages", "decoded", "lacks"]
+_COLUMNS = ["first_received_at", "last_received_at", "messages", "decoded", "lacks", "formats"]
 _KINDS = ("missing", "nulls", "sentinels")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -53,7 +53,9 @@ def history_findings(
         ended_at=end if now >= end else None,
         gaps=[(gap.start, gap.end) for gap in gaps],
     )
-    return tuple(_finding(each, rows.get(window, [])) for each in unusual)
+    contract = definition.contract
+    said = (each for each in unusual if not contract.is_silent(each.drift, Verdict.OBSERVE))
+    return tuple(_finding(each, rows.get(window, []), contract.severity_of(each.drift)) for each in said)
 
 
 def _key(definition: StreamDefinition, at: datetime) -> str:
@@ -66,6 +68,10 @@ def _profile(rows: Iterable[dict[str, Any]], start: datetime, end: datetime | No
     counts: dict[str, Counter[str]] = {}
     for lack in (lack for row in ordered for lack in row["lacks"] or ()):
         counts.setdefault(lack["column"], Counter()).update({kind: lack[kind] for kind in _KINDS})
+    formats: dict[str, Counter[str]] = {}
+    for profile in (profile for row in ordered for profile in row["formats"] or ()):
+        counted = {each["format"]: each["values"] for each in profile["counts"]}
+        formats.setdefault(profile["column"], Counter()).update(counted)
     times = [(row["first_received_at"], row["last_received_at"]) for row in ordered]
     edges = [(start, start), *times, *([(end, end)] if end else [])]
     return WindowProfile(
@@ -73,18 +79,19 @@ def _profile(rows: Iterable[dict[str, Any]], start: datetime, end: datetime | No
         messages=sum(row["messages"] for row in ordered),
         rows=sum(row["decoded"] or 0 for row in ordered),
         lacks={column: Lacks(**count) for column, count in counts.items()},
+        formats=formats,
         pauses=tuple((before[1], after[0]) for before, after in pairwise(edges) if after[0] > before[1]),
     )
 
 
-def _finding(unusual: Unusual, received: Sequence[dict[str, Any]]) -> WindowFinding:
+def _finding(unusual: Unusual, received: Sequence[dict[str, Any]], severity: Severity) -> WindowFinding:
     line = CATALOGUE[unusual.drift]
     return WindowFinding(
         drift_class=str(unusual.drift),
         column=unusual.column,
         title=line.title,
         verdict=Verdict.OBSERVE,
-        severity=line.severity,
+        severity=severity,
         count=unusual.count,
         expected=unusual.expected,
         seen=unusual.seen,

@@ -58,6 +58,8 @@ class Counts:
     control: int = 0
     empty: int = 0
     bytes: int = 0
+    overlapping: int = 0
+    """Beside `messages`: copies of them that a second connection brought."""
 
     @property
     def quarantine_share(self) -> float:
@@ -80,6 +82,21 @@ class WindowState:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """The messages of a run.
+
+    Args:
+        messages_per_second: From the first receipt to the last.
+        delay_p50_s, delay_p95_s: Half of them, and 95 %, were committed within so many seconds of their receipt; the
+            messages of a micro-batch are taken as evenly spread over its time.
+    """
+
+    messages_per_second: float
+    delay_p50_s: float
+    delay_p95_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class IngestReport:
     """What one ingest run did."""
 
@@ -96,3 +113,7 @@ class IngestReport:
     """Commit time minus receipt of the newest message of this run; None without messages."""
     definition_digest: str
     table_version: int | None
+    pace: Pace | None = None
+    """None without messages."""
+    recovers: tuple[str, ...] = ()
+    """Keys of earlier windows whose gaps the server has filled, as these micro-batches tell."""

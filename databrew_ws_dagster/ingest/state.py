@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from databrew_ws_dagster.core.connection_event import Gap, Recovered, decode_event
+from databrew_ws_dagster.core.connection_event import Gap, GapCause, Recovered, decode_event
 from databrew_ws_dagster.core.definition import StreamDefinition
-from databrew_ws_dagster.core.drift import Severity, Verdict
+from databrew_ws_dagster.core.drift import CATALOGUE, Drift, Severity, Verdict
+from databrew_ws_dagster.core.judge.advice import LARGER_MESSAGES
 from databrew_ws_dagster.core.seen import Seen, seen_text
 from databrew_ws_dagster.ingest.history import history_findings
 from databrew_ws_dagster.ingest.report import Counts, WindowFinding, WindowState
-from databrew_ws_dagster.storage.delta import BATCH_COLUMN, WindowedTable
+from databrew_ws_dagster.storage.delta import BATCH_COLUMN, WindowedTable, matching_rows
 from databrew_ws_dagster.storage.tables import StreamTables
 
 _MOST_SAMPLES = 3
+_TIME = pa.timestamp("us", "UTC")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOUDNESS = list(Severity)
 
 
@@ -39,14 +42,15 @@ def window_state(tables: StreamTables, window: str, *, definition: StreamDefinit
     is_of_gap = pc.is_in(events["event"], pa.array([Gap.kind, Recovered.kind]))
     decoded = [decode_event(detail.encode()) for detail in events.filter(is_of_gap)["detail"].to_pylist()]
     recovered = {(event.start, event.end) for event in decoded if isinstance(event, Recovered)}
-    missed = (event for event in decoded if isinstance(event, Gap) and (event.start, event.end) not in recovered)
-    gaps = tuple(sorted(missed, key=lambda gap: gap.start))
+    missed = [event for event in decoded if isinstance(event, Gap) and (event.start, event.end) not in recovered]
+    filled = _recovered_later(tables.gaps, missed, window=window)
+    gaps = tuple(sorted((gap for gap in missed if (gap.start, gap.end) not in filled), key=lambda gap: gap.start))
     of_batches = merge_findings(tables.findings.read_window(window).sort_by("_batch_id").to_pylist())
     unusual = history_findings(tables.batches, definition=definition, window=window, gaps=gaps, now=now)
     return WindowState(
         window=window,
         counts=counts_of(batches),
-        findings=(*of_batches, *unusual),
+        findings=(*of_batches, *_oversized([event for event in decoded if isinstance(event, Gap)]), *unusual),
         gaps=gaps,
         classes=classes,
         first_received_at=pc.min(batches["first_received_at"]).as_py(),
@@ -54,17 +58,51 @@ def window_state(tables: StreamTables, window: str, *, definition: StreamDefinit
     )
 
 
-def sequence_states(batches: WindowedTable, window: str, *, before: str) -> list[str | None]:
-    """What was written of sequence numbers, in order of receipt.
+def _recovered_later(events: WindowedTable, gaps: Sequence[Gap], *, window: str) -> set[tuple[datetime, datetime]]:
+    """Start and end of the gaps that a server filled only after their window; the first message may come late."""
+    if not gaps:
+        return set()
+    starts = [gap.start for gap in gaps]
+    later = [key for key in events.windows() if key > window]
+    files = events.files(later, ranges={"started_at": (min(starts), max(starts))})
+    keys = pa.table({"event": pa.repeat(Recovered.kind, len(gaps)), "started_at": pa.array(starts, _TIME)})
+    schema = pa.schema([events.schema.field(name) for name in ("event", "started_at", "ended_at")])
+    found = matching_rows(files, schema, keys)
+    return set(zip(found["started_at"].to_pylist(), found["ended_at"].to_pylist(), strict=True))
 
-    The newest window before this one counts whole, of this one the micro-batches with an id below `before`. A key
-    that was silent for longer begins anew.
+
+def _oversized(gaps: Iterable[Gap]) -> Iterator[WindowFinding]:
+    """Messages too large for capture to take: of them there is nothing but the gap that each one made."""
+    lost = [gap for gap in gaps if gap.cause is GapCause.MESSAGE_TOO_BIG]
+    if lost:
+        line = CATALOGUE[Drift.OVERSIZED]
+        yield WindowFinding(
+            drift_class=str(line.code),
+            column="",
+            title=line.title,
+            verdict=Verdict.OBSERVE,
+            severity=line.severity,
+            count=len(lost),
+            expected="messages of at most max_message_bytes",
+            seen=seen_text(Seen((gap.reason, 1) for gap in lost).counts),
+            first_at=min(gap.start for gap in lost),
+            last_at=max(gap.end for gap in lost),
+            accept_with=LARGER_MESSAGES,
+        )
+
+
+def windows_recovered(
+    events: WindowedTable, window: str, *, batch_ids: Collection[str], definition: StreamDefinition
+) -> tuple[str, ...]:
+    """Keys of the earlier windows whose gaps the server has filled, as these micro-batches of a window tell.
+
+    Args:
+        events: The table of connections and gaps. A gap lies in the window in which it ended.
     """
-    states: list[str | None] = []
-    for key in (*batches.windows_before(window)[-1:], window):
-        rows = batches.read_window(key, columns=[BATCH_COLUMN, "sequence"]).sort_by(BATCH_COLUMN).to_pylist()
-        states += [row["sequence"] for row in rows if key != window or row[BATCH_COLUMN] < before]
-    return states
+    rows = events.read_window(window, columns=[BATCH_COLUMN, "event", "ended_at"]).to_pylist()
+    ends = (row["ended_at"] for row in rows if row["event"] == Recovered.kind and row[BATCH_COLUMN] in batch_ids)
+    keys = {definition.windows.key_of((end - _EPOCH) // timedelta(microseconds=1) * 1000) for end in ends}
+    return tuple(sorted(keys - {window}))
 
 
 def merge_findings(rows: Iterable[dict[str, Any]]) -> tuple[WindowFinding, ...]:

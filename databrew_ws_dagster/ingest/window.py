@@ -11,19 +11,26 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from databrew_ws_dagster.core.definition import StreamDefinition
-from databrew_ws_dagster.core.sequence import SequenceFollower
+from databrew_ws_dagster.errors import StorageError
+from databrew_ws_dagster.ingest.followers import Followers
 from databrew_ws_dagster.ingest.group import JudgedGroup, MicroBatch, bounded_groups, judge_group, progress_after
 from databrew_ws_dagster.ingest.keys import StoredRows, window_before
+from databrew_ws_dagster.ingest.pace import pace_of
 from databrew_ws_dagster.ingest.report import IngestMode, IngestReport
 from databrew_ws_dagster.ingest.staging import Staging
-from databrew_ws_dagster.ingest.state import counts_of, sequence_states, window_state
+from databrew_ws_dagster.ingest.state import counts_of, window_state, windows_recovered
+from databrew_ws_dagster.storage.delta import BATCH_COLUMN
 from databrew_ws_dagster.storage.layout import Layout, StreamPlaces
 from databrew_ws_dagster.storage.pending import clear_pending, list_pending
 from databrew_ws_dagster.storage.raw import list_window
 from databrew_ws_dagster.storage.rebuild_marker import clear_rebuild, list_rebuilds, mark_rebuild
 from databrew_ws_dagster.storage.tables import BATCHES_SCHEMA, StreamTables
+from databrew_ws_dagster.storage.unclosed import mark_unclosed
+
+_ROWS_AT_ONCE = 65_536
 
 
 class WindowIngest:
@@ -58,16 +65,19 @@ class WindowIngest:
         marked = [marker.batch_id for marker in list_pending(self._places) if marker.window == self._window]
         groups = self._rebuild() if mode is IngestMode.REBUILD else self._append()
         newest = max((group.newest_received_at for group in groups if group.newest_received_at), default=None)
+        counts = pa.concat_tables([BATCHES_SCHEMA.empty_table(), *(group.counts for group in groups)])
         now = datetime.now(UTC)
         return IngestReport(
             mode=mode,
             batch_ids=tuple(batch.batch_id for group in groups for batch in group.batches),
             settled_ids=tuple(marked),
-            run=counts_of(pa.concat_tables([BATCHES_SCHEMA.empty_table(), *(group.counts for group in groups)])),
+            run=counts_of(counts),
             state=window_state(self._tables, self._window, definition=self._definition, now=now),
             lag_s=(now - newest).total_seconds() if newest else None,
+            pace=pace_of(counts, committed_at=now),
             definition_digest=self._definition.digest,
             table_version=self._tables.table.version(),
+            recovers=windows_recovered(self._tables.gaps, self._window, batch_ids=marked, definition=self._definition),
         )
 
     def _append(self) -> list[JudgedGroup]:
@@ -88,16 +98,22 @@ class WindowIngest:
         groups = list(bounded_groups(fresh))
         if self._definition.contract.can_fail and len(groups) > 1:
             # What fails the run may stand in the last group, and then the first must not be committed either.
-            rehearsal = self._sequence(before=first)
-            for batches in groups:
-                self._judge(batches, known_rows, rehearsal)
-        sequence = self._sequence(before=first)
+            self._rehearse(groups, windows, self._followers(before=first))
+        followers = self._followers(before=first)
         done = []
         for batches in groups:
-            group = self._judge(batches, known_rows, sequence)
+            group = self._judge(batches, known_rows, followers)
             self._commit(group)
             done.append(group.without_rows())
         return done
+
+    def _rehearse(self, groups: Sequence[tuple[MicroBatch, ...]], windows: list[str], followers: Followers) -> None:
+        """Judge groups as if each were committed before the next, and leave nothing behind."""
+        name = self._tables.table.path.name
+        with Staging(self._staging_parent) as staging:
+            for batches in groups:
+                known_rows = StoredRows(self._tables.table, windows, staged=staging.files(name))
+                staging.add(name, self._judge(batches, known_rows, followers).accepted)
 
     def _commit(self, group: JudgedGroup) -> None:
         progress = progress_after(group.batches, self._window)
@@ -116,14 +132,15 @@ class WindowIngest:
         # Taken before raw is listed: what another run commits meanwhile is refused to be overwritten, not lost.
         snapshots = [table.snapshot() for table in tables]
         batches = [MicroBatch(path) for path in list_window(self._places, self._window)]
+        self._refuse_without_raw(batches)
         progress = progress_after(batches, self._window)
         windows = [window_before(self._definition, self._window)]
-        sequence = self._sequence(before="")
+        followers = self._followers(before="")
         done = []
         with Staging(self._staging_parent) as staging:
             for members in bounded_groups(batches):
                 known_rows = StoredRows(self._tables.table, windows, staged=staging.files(self._tables.table.path.name))
-                group = self._judge(members, known_rows, sequence)
+                group = self._judge(members, known_rows, followers)
                 for table, rows in zip(tables, (*group.side_rows, group.accepted), strict=True):
                     staging.add(table.path.name, rows)
                 done.append(group.without_rows())
@@ -134,19 +151,29 @@ class WindowIngest:
             clear_rebuild(self._places, self._window)
         return done
 
-    def _sequence(self, *, before: str) -> SequenceFollower:
-        """A follower that knows the window before this one, and of this one the micro-batches before an id."""
-        if self._definition.sequence is None:
-            return SequenceFollower(self._definition)
-        return SequenceFollower(self._definition, sequence_states(self._tables.batches, self._window, before=before))
+    def _refuse_without_raw(self, batches: Sequence[MicroBatch]) -> None:
+        """Raw may have been aged out; what cannot be judged again must not be replaced."""
+        held = set(self._tables.batches.read_window(self._window, columns=[BATCH_COLUMN])[BATCH_COLUMN].to_pylist())
+        for rows in self._tables.table.stream_window(self._window, columns=[BATCH_COLUMN], most_rows=_ROWS_AT_ONCE):
+            held.update(pc.unique(rows[BATCH_COLUMN]).to_pylist())
+        gone = sorted(held - {batch.batch_id for batch in batches})
+        if gone:
+            raise StorageError(
+                str(self._places.raw),
+                f"{len(gone)} micro-batches of window {self._window} are no longer there, the first {gone[0]}",
+                "the tables keep what they hold of them; to judge the window again, restore these files first",
+            )
 
-    def _judge(self, batches: Sequence[MicroBatch], known_rows: StoredRows, sequence: SequenceFollower) -> JudgedGroup:
+    def _followers(self, *, before: str) -> Followers:
+        return Followers.of(self._definition, self._tables.batches, self._window, before=before)
+
+    def _judge(self, batches: Sequence[MicroBatch], known_rows: StoredRows, followers: Followers) -> JudgedGroup:
         return judge_group(
             tuple(batches),
             definition=self._definition,
             window=self._window,
             known_rows=known_rows,
-            sequence=sequence,
+            followers=followers,
             judged_at=datetime.now(UTC),
         )
 
@@ -166,5 +193,6 @@ def ingest_window(definition: StreamDefinition, *, layout: Layout, window: str, 
 
 
 def acknowledge(report: IngestReport, *, places: StreamPlaces) -> None:
-    """Take the micro-batches that a report speaks of out of the index."""
+    """Take the micro-batches that a report speaks of out of the index, and note that their window has changed."""
+    mark_unclosed(places, report.state.window)
     clear_pending(places, report.settled_ids)

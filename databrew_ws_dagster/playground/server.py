@@ -102,17 +102,20 @@ class Playground:
         self._on_loop(lambda: self._set_drift(None))
         _log.info("steady: rides are as declared")
 
-    def drop_connections(self, *, abrupt: bool = False, close_code: int = CloseCode.SERVICE_RESTART) -> int:
+    def drop_connections(
+        self, *, only: int | None = None, abrupt: bool = False, close_code: int = CloseCode.SERVICE_RESTART
+    ) -> int:
         """Drop every client; they may connect again at once. Rides go on meanwhile.
 
         Args:
+            only: Number in the ledger of the one connection to drop.
             abrupt: Reset the TCP connections, without a close frame and without sending what is buffered.
             close_code: The close frame's code where not abrupt.
 
         Returns:
             How many clients were dropped.
         """
-        dropped = self._on_loop(lambda: self._drop(abrupt=abrupt, close_code=close_code))
+        dropped = self._on_loop(lambda: self._drop(only=only, abrupt=abrupt, close_code=close_code))
         how = "TCP reset" if abrupt else f"close code {int(close_code)}"
         _log.info("dropped %d connection(s): %s", dropped, how)
         return dropped
@@ -223,9 +226,9 @@ class Playground:
     def _set_drift(self, drift: tuple[Drift, float] | None) -> None:
         self._drift = drift
 
-    def _drop(self, *, abrupt: bool, close_code: int) -> int:
-        clients = list(self._clients.values())
-        self._clients.clear()
+    def _drop(self, *, only: int | None, abrupt: bool, close_code: int) -> int:
+        numbers = [number for number in self._clients if only in (None, number)]
+        clients = [self._clients.pop(number) for number in numbers]
         for client in clients:
             if abrupt:
                 tcp: socket.socket = client.transport.get_extra_info("socket")

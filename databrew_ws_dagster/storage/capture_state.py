@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from databrew_ws_dagster.core.connection_event import GapCause
 from databrew_ws_dagster.storage.atomic import replace_file
@@ -47,6 +48,24 @@ class OpenGap:
     tried_connection: int | None = None
     """The latest connection that was opened since; the log may hold it although it did not end the gap."""
     attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """One of the connections that a capture keeps at once. Counts are of all that it opened, one after the other."""
+
+    status: CaptureStatus = CaptureStatus.STARTING
+    url: str = ""
+    """Without user, password, query and fragment."""
+    connection: int = 0
+    """Number of the newest; 0 before the first."""
+    connected_at: datetime | None = None
+    last_message_at: datetime | None = None
+    connections: int = 0
+    messages: int = 0
+    bytes: int = 0
+    problem: str | None = None
+    next_attempt_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +123,8 @@ class CaptureState:
     """Why finished segments cannot be sealed; `None` when they can."""
     next_attempt_at: datetime | None = None
     open_gap: OpenGap | None = None
+    lanes: tuple[LaneState, ...] = ()
+    """Each of the connections kept at once. What stands above of connections is of the one that is best off."""
     is_clean_stop: bool = False
     """Whether everything received was written before the process ended."""
 
@@ -128,10 +149,8 @@ def read_state(places: StreamPlaces) -> CaptureState | None:
         if gap is not None:
             start, cause = datetime.fromisoformat(gap["start"]), GapCause(gap["cause"])
             values["open_gap"] = OpenGap(**gap | {"start": start, "cause": cause})
-        for name in _TIMES:
-            if values.get(name) is not None:
-                values[name] = datetime.fromisoformat(values[name])
-        return CaptureState(**values | {"status": CaptureStatus(values["status"])})
+        values["lanes"] = tuple(LaneState(**_parsed(lane)) for lane in values.get("lanes", ()))
+        return CaptureState(**_parsed(values))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -155,7 +174,14 @@ def withdraw_stop_request(places: StreamPlaces) -> None:
     _stop_file(places).unlink(missing_ok=True)
 
 
-_TIMES = tuple(field.name for field in fields(CaptureState) if "datetime" in str(field.type))
+_TIMES = frozenset(
+    field.name for kind in (CaptureState, LaneState) for field in fields(kind) if "datetime" in str(field.type)
+)
+
+
+def _parsed(content: dict[str, Any]) -> dict[str, Any]:
+    times = {name: datetime.fromisoformat(content[name]) for name in _TIMES & content.keys() if content[name]}
+    return content | times | {"status": CaptureStatus(content["status"])}
 
 
 def _state_file(places: StreamPlaces) -> Path:

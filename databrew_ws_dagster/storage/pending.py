@@ -6,16 +6,20 @@ with the backlog, not with history. The micro-batches themselves are `storage.mi
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from databrew_ws_dagster.errors import StorageError
 from databrew_ws_dagster.storage.atomic import fsync_folder, make_folder, replace_file
 from databrew_ws_dagster.storage.layout import StreamPlaces
 
+logger = logging.getLogger(__name__)
+
+_DAMAGED_SUFFIX = ".damaged"
 _TIMES = ("first_received_at", "last_received_at", "sealed_at")
 
 
@@ -61,8 +65,8 @@ def write_pending(places: StreamPlaces, batch: PendingBatch) -> None:
 def list_pending(places: StreamPlaces) -> list[PendingBatch]:
     """Every micro-batch waiting for ingestion, sorted by batch id; empty when nothing was sealed yet.
 
-    Raises:
-        StorageError: a marker is damaged.
+    A damaged marker is set aside under another name, so that it does not hold up the others. Its micro-batch is in
+    raw all the same, and the check on completeness names it when its window is closed.
     """
     batches = (_read(path) for path in sorted(places.pending.glob("[0-9]*.json")))
     return [batch for batch in batches if batch is not None]
@@ -87,8 +91,11 @@ def _read(path: Path) -> PendingBatch | None:
     except FileNotFoundError:  # an ingest run committed and cleared it since the folder was listed
         return None
     except (ValueError, TypeError, KeyError) as error:
-        raise StorageError(
-            str(path),
-            f"is not a readable marker ({error})",
-            "remove it and materialise its window by hand: that rebuilds the window from raw",
-        ) from error
+        logger.error(
+            "%s: is not a readable marker (%s); set aside: materialise the window of this micro-batch by hand, which "
+            "rebuilds the window from raw",
+            path, error,
+        )  # fmt: skip
+        with contextlib.suppress(FileNotFoundError):  # another process was quicker
+            path.replace(path.with_name(f"{path.name}{_DAMAGED_SUFFIX}"))
+        return None

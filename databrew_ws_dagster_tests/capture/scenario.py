@@ -118,11 +118,13 @@ async def capturing(
     environ: dict[str, str] | None = None,
     reserve: DiskReserve | None = None,
     clock: Callable[[], int] = time.time_ns,
+    apart_s: float = 0.0,
 ) -> AsyncIterator[Running]:
     """Run a capture; it is stopped when the block ends."""
     stop = asyncio.Event()
     before = read_state(places)
-    surroundings = Surroundings(clock=clock, reserve=reserve or DiskReserve(byte_size=0, share=0.0))
+    reserve = reserve or DiskReserve(byte_size=0, share=0.0)
+    surroundings = Surroundings(clock=clock, reserve=reserve, apart_s=apart_s)
     task = asyncio.create_task(capture(definition, places, environ=environ or {}, stop=stop, surroundings=surroundings))
     running = Running(places, stop, task, before.epoch if before is not None else 0)
     try:

@@ -76,7 +76,9 @@ async def test_a_reader_that_waits_stops_the_server_and_loses_nothing() -> None:
 
     async with serving(feed) as url:
         connection = await connect_to(url)
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(PATIENCE_S):
+            while connection.transport.is_reading():
+                await asyncio.sleep(0)
         assert not all_sent.is_set()
         assert not connection.is_caught_up()
         received = await payloads_of(connection)

@@ -70,8 +70,8 @@ async def test_records_of_two_windows_are_two_segments(tmp_path: Path) -> None:
     """Each micro-batch lies wholly inside one window."""
     written = Written()
     journal = journal_in(tmp_path, written)
-    journal.begin_connection(1)
-    journal.append([(NOON_NS - 1000, 1, b"before"), (NOON_NS, 1, b"at"), (NOON_NS + 1000, 1, b"after")])
+    log = journal.open_log(1)
+    log.append([(NOON_NS - 1000, 1, b"before"), (NOON_NS, 1, b"at"), (NOON_NS + 1000, 1, b"after")])
     assert await journal.close()
     assert written.payloads() == [b"before", b"at", b"after"]
     assert len(written.finished) == 2
@@ -81,8 +81,8 @@ async def test_a_disk_that_refuses_keeps_records_in_memory(tmp_path: Path, monke
     """A short write and ENOSPC leave no part of a block; what was refused is written once there is room."""
     written = Written()
     journal = journal_in(tmp_path, written)
-    journal.begin_connection(1)
-    journal.append([(NOON_NS, 1, b"first")])
+    log = journal.open_log(1)
+    log.append([(NOON_NS, 1, b"first")])
     journal.write()
     real_write, calls = os.write, 0
 
@@ -95,7 +95,7 @@ async def test_a_disk_that_refuses_keeps_records_in_memory(tmp_path: Path, monke
 
     keeping = asyncio.create_task(journal.keep())
     monkeypatch.setattr(os, "write", full)
-    journal.append([(NOON_NS + 1000, 1, b"second")])
+    log.append([(NOON_NS + 1000, 1, b"second")])
     journal.write()
     assert not journal.writable.is_set()
     assert "No space left" in (journal.problem or "")
@@ -120,14 +120,14 @@ async def test_a_failed_sync_makes_the_segment_suspect_and_is_not_repeated(
 
     monkeypatch.setattr(os, "fdatasync", fail_once)
     journal = journal_in(tmp_path, written)
-    journal.begin_connection(1)
-    journal.append([(NOON_NS, 1, b"uncertain")])
+    log = journal.open_log(1)
+    log.append([(NOON_NS, 1, b"uncertain")])
     keeping = asyncio.create_task(journal.keep())
     async with asyncio.timeout(PATIENCE_S):
         while not written.finished:
             await asyncio.sleep(0.01)
     assert len(synced) == 1
-    journal.append([(NOON_NS, 1, b"certain")])
+    log.append([(NOON_NS, 1, b"certain")])
     keeping.cancel()
     assert await journal.close()
     assert [finished.is_suspect for finished in written.finished] == [True, False]
@@ -138,8 +138,8 @@ async def test_writing_happens_within_20_ms_and_durability_without_asking(tmp_pa
     """A record is in the file soon after it was taken, with nobody calling `write`."""
     written = Written()
     journal = journal_in(tmp_path, written)
-    journal.begin_connection(1)
-    journal.append([(NOON_NS, 1, b"marker-in-file")])
+    log = journal.open_log(1)
+    log.append([(NOON_NS, 1, b"marker-in-file")])
     async with asyncio.timeout(PATIENCE_S):
         while not any(b"marker-in-file" in path.read_bytes() for path in tmp_path.rglob("*.seg")):
             await asyncio.sleep(0.005)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import urllib.error
 import urllib.request
@@ -42,9 +43,11 @@ def values_of(text: str) -> dict[str, float]:
     values: dict[str, float] = {}
     for line in text.splitlines():
         if not line.startswith("#"):
-            name, _, value = line.partition('{stream="rides"} ')
+            matched = re.fullmatch(r'(\w+)\{stream="rides"(?:,lane="(\d)")?\} (\S+)', line)
+            assert matched is not None, line
+            name, lane, value = matched.groups()
             assert f"# TYPE {name} " in text
-            values[name.removeprefix("databrew_ws_capture_")] = float(value)
+            values[name.removeprefix("databrew_ws_capture_") + (f"_{lane}" if lane else "")] = float(value)
     return values
 
 
@@ -66,6 +69,8 @@ async def test_metrics_count_what_was_received_written_and_sealed(tmp_path: Path
             assert status == 200
             assert (values["messages_total"], values["records_written_total"]) == (50, 51)
             assert (values["healthy"], values["connected"], values["gaps_total"]) == (1, 1, 0)
+            assert (values["lane_connected_1"], values["lane_messages_total_1"]) == (1, 50)
+            assert "lane_connected_2" not in values
             assert 0 <= values["lag_seconds"] < PATIENCE_S
             assert await get(port, "/healthz") == (200, "well\n")
             assert (await get(port, "/nothing"))[0] == 404

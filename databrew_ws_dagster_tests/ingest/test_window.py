@@ -418,6 +418,19 @@ def test_a_contract_that_fails_stops_the_run_before_it_changes_anything(
     assert log_ids(layout) == [1, 2, 3, 4, 5, 20, 22]
 
 
+@pytest.mark.parametrize("mode", IngestMode)
+def test_what_contradicts_a_row_of_the_same_backlog_stops_the_run_before_either_is_committed(
+    layout: Layout, sealer: Sealer, monkeypatch: pytest.MonkeyPatch, mode: IngestMode
+) -> None:
+    monkeypatch.setattr(ingest_group, "_MOST_RECORDS", 1)
+    sealer.seal([ride(20)])
+    sealer.seal([ride(20, driver_id=5)])
+    with pytest.raises(ContractError, match="K02"):
+        ingest(layout, mode=mode, stream=definition(DEFINITION_TEXT + "contract:\n  classes: {K02: fail}\n"))
+    assert log_ids(layout) == []
+    assert refused(layout) == []
+
+
 def test_a_window_that_is_no_window_is_refused(layout: Layout) -> None:
     with pytest.raises(ValueError, match="does not match format"):
         ingest(layout, window="../../etc")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from databrew_ws_dagster.errors import StorageError
 from databrew_ws_dagster.storage.layout import StreamPlaces
 from databrew_ws_dagster.storage.pending import (
     PendingBatch,
@@ -52,14 +51,17 @@ def test_a_marker_cleared_while_listing_is_no_error(tmp_path: Path) -> None:
     assert list_pending(places) == [kept]
 
 
-def test_a_damaged_marker_is_named(tmp_path: Path) -> None:
-    """With the way to get the data anyway."""
+def test_a_damaged_marker_is_set_aside_and_holds_up_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is named once, with the way to get the data anyway."""
     places = places_in(tmp_path)
     add(places, epoch=1, sequence=1)
     marker = next(places.pending.iterdir())
     marker.write_bytes(marker.read_bytes()[:-5])
-    with pytest.raises(StorageError, match=r"00000001\.json.*rebuilds the window"):
-        list_pending(places)
+    kept = add(places, epoch=1, sequence=2)
+    assert list_pending(places) == list_pending(places) == [kept]
+    assert caplog.text.count("00000001.json: is not a readable marker") == 1
+    assert "rebuilds the window" in caplog.text
+    assert sorted(path.suffix for path in places.pending.iterdir()) == [".damaged", ".json"]
 
 
 def test_listing_does_not_import_pyarrow() -> None:

@@ -65,6 +65,7 @@ class Source(Model):
     urls: tuple[Template, ...] = Field(
         description="Endpoints to fail over between, in order of preference.", json_schema_extra={"minItems": 1}
     )
+    redundancy: int = Field(default=1, ge=1, le=2, description="Connections kept at once, each to a URL of its own.")
     resume: Resume | None = Field(default=None, description="Go on where the last connection ended.")
     subprotocols: tuple[str, ...] = Field(default=(), description="Offered in the handshake.")
     heartbeat: Heartbeat | None = Field(default=None, description="Application-level ping.")
