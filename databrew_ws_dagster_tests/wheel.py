@@ -13,6 +13,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 DEFINITION = REPOSITORY / "pipelines" / "taxi_rides.yaml"
+RECORDING = REPOSITORY / "databrew_ws_dagster_tests" / "data" / "bitmex.jsonl"
 UV = Path(sys.executable).with_name("uv")
 
 
@@ -39,6 +40,8 @@ def main(wheel: Path) -> None:
         run(command, "--version", cwd=root)
         run(command, "check", "pipelines/taxi_rides.yaml", cwd=root)
         run(command, "schema", cwd=root)
+        run(command, "init", "--from", RECORDING, "--name", "bitmex", cwd=root)
+        run(command, "check", "pipelines/bitmex.yaml", cwd=root)
     print(f"{wheel.name}: 1 passed, 0 failed")
 
 

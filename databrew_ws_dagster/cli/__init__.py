@@ -12,11 +12,14 @@ from databrew_ws_dagster.errors import DatabrewWsError
 
 _COMMANDS = {
     "capture": "Capture a stream's messages until stopped.",
-    "check": "Check a definition file; name every mistake.",
+    "check": "Check a definition file; name every mistake; --live: judge what its socket says.",
+    "completion": "Print the script by which a shell completes commands, files and streams.",
     "demo": "Start a playground server and Dagster with everything switched on.",
+    "init": "Listen to a socket and write a definition that accepts what it says.",
     "playground": "Serve taxi rides over a WebSocket, and misbehave when told to.",
+    "quarantine": "Look at refused messages: list, show, export, rejudge, purge.",
     "rejudge": "Judge windows again from raw, under the definition as it is now.",
-    "replay": "Serve recorded messages over a WebSocket.",
+    "replay": "Serve recorded messages, or those of a window or the quarantine, over a WebSocket.",
     "schema": "Print the JSON Schema of the definition file.",
     "status": "Show what capture does: state, rate, backlog, last gap.",
     "validate": "Judge recorded messages against a definition, offline.",
@@ -44,8 +47,7 @@ class _LazyGroup(click.Group):
 @click.group(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit status: 0 good, 1 findings, 2 usage or bad definition. "
-    'Shell completion: eval "$(_DATABREW_WS_COMPLETE=bash_source databrew-ws)"',
+    epilog="Exit status: 0 good, 1 findings, 2 usage or bad definition.",
 )
 @click.version_option(version("databrew-ws-dagster"), "-V", "--version")
 def cli() -> None:

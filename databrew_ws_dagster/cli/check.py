@@ -1,6 +1,6 @@
-"""`databrew-ws check`: every mistake in a definition file, or a summary of what it declares.
+"""`databrew-ws check`: every mistake in a definition file, or a summary of what it declares; how it fits the socket.
 
-Finding the mistakes is `core.definition`.
+Finding the mistakes is `core.definition`; listening and judging is `cli.sampling`, wording that `cli.verdicts`.
 """
 
 from __future__ import annotations
@@ -8,41 +8,121 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from databrew_ws_dagster.cli.completing import complete_definition_files
+from databrew_ws_dagster.cli.sampling import (
+    DEFAULT_DURATION,
+    DEFAULT_MESSAGES,
+    Duration,
+    judge_sample,
+    listen_with_progress,
+)
 from databrew_ws_dagster.core.definition import Column, StreamDefinition
-from databrew_ws_dagster.errors import DefinitionError, Mistake
+from databrew_ws_dagster.core.definition.alerts import Alerts
+from databrew_ws_dagster.core.definition.parse import mistakes_at
+from databrew_ws_dagster.errors import CaptureError, DefinitionError, Mistake
 from databrew_ws_dagster.storage.definitions import BrokenDefinition, load_definitions
 from databrew_ws_dagster.storage.layout import config_path
 
 
-@click.command(epilog="Example: databrew-ws check pipelines/taxi_rides.yaml")
-@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.command(
+    epilog="""\b
+Examples:
+  databrew-ws check pipelines/taxi_rides.yaml
+  databrew-ws check pipelines/taxi_rides.yaml --live --for 5m --messages 10000
+
+Exit status: 0 all is well, 1 findings in what the socket said, 2 a mistake in a file, or no connection.
+"""
+)
+@click.argument("file", type=click.Path(path_type=Path), required=False, shell_complete=complete_definition_files)
+@click.option("--live", is_flag=True, help="Also connect as the capture would, and judge a sample. Writes nothing.")
+@click.option(
+    "--messages",
+    type=click.IntRange(1, 100_000),
+    default=DEFAULT_MESSAGES,
+    show_default=True,
+    help="Stop at.",
+)
+@click.option("--for", "for_s", type=Duration(), default=DEFAULT_DURATION, show_default=True, help="Longest to listen.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(*, file: Path | None, as_json: bool) -> None:
+def command(*, file: Path | None, live: bool, messages: int, for_s: float, as_json: bool) -> None:
     """Check a definition FILE, or a folder of them; name every mistake with its line.
 
-    Without FILE, what DATABREW_WS_CONFIG names is checked (`pipelines/` by default). Exit status 0 if all is
-    well, 2 otherwise.
+    Without FILE, what DATABREW_WS_CONFIG names is checked (`pipelines/` by default). With --live each stream's
+    socket is listened to, and what it says judged as `validate` would.
     """
     path = file or config_path(os.environ)
     try:
         loaded = load_definitions(path, os.environ)
     except DefinitionError as error:
-        loaded = (BrokenDefinition(str(path), path.stem, error),)
+        loaded = (BrokenDefinition(str(path), path.stem, error, Alerts()),)
     if not loaded:
-        problem = "the folder holds no definition (*.yaml, *.yml)"
-        loaded = (BrokenDefinition(str(path), path.stem, DefinitionError(str(path), (Mistake(problem),))),)
+        mistake = Mistake("the folder holds no definition (*.yaml, *.yml)")
+        loaded = (BrokenDefinition(str(path), path.stem, DefinitionError(str(path), (mistake,)), Alerts()),)
+    loaded = tuple(_with_patterns_compiled(one) for one in loaded)
     is_good = not any(isinstance(one, BrokenDefinition) for one in loaded)
+    samples = {
+        one.name: _listen(one, messages=messages, for_s=for_s)
+        for one in loaded
+        if live and isinstance(one, StreamDefinition)
+    }
+    status = max([0 if is_good else 2, *(sample.status for sample in samples.values())])
     if as_json:
-        click.echo(json.dumps({"ok": is_good, "definitions": [_report(one) for one in loaded]}))
+        reports = [_report(one) | _report_live(samples.get(one.name)) for one in loaded]
+        click.echo(json.dumps({"ok": status == 0, "definitions": reports}))
     else:
         for one in loaded:
             _print(one)
-    sys.exit(0 if is_good else 2)
+            if one.name in samples:
+                click.echo("\n".join(samples[one.name].lines))
+    sys.exit(status)
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """What came of listening to one stream's socket."""
+
+    status: int
+    lines: tuple[str, ...]
+    report: dict[str, Any]
+
+
+def _listen(definition: StreamDefinition, *, messages: int, for_s: float) -> _Live:
+    try:
+        heard = listen_with_progress(
+            definition.source, stream=definition.name, environ=os.environ, messages=messages, for_s=for_s
+        )
+    except CaptureError as error:
+        unheard = f"  live     {click.style('no sample', fg='red')}: {error.problem}; {error.fix}"
+        return _Live(2, (unheard,), {"problem": error.problem, "fix": error.fix})
+    summary = judge_sample(heard.records, definition)
+    told = f"  live     {len(heard.records):,} messages in {heard.seconds:.1f} s from {heard.url}"
+    ending = (f"  {click.style('warning', fg='yellow')}  {heard.ending}",) if heard.ending else ()
+    report = {"source": heard.url, "seconds": heard.seconds, "ending": heard.ending or None, **summary.as_json()}
+    return _Live(1 if summary.findings else 0, (told, *ending, *summary.report()), report)
+
+
+def _report_live(live: _Live | None) -> dict[str, Any]:
+    return {} if live is None else {"live": live.report}
+
+
+def _with_patterns_compiled(one: StreamDefinition | BrokenDefinition) -> StreamDefinition | BrokenDefinition:
+    """What was loaded, broken if it holds a pattern that the ingest run could not compile."""
+    if isinstance(one, BrokenDefinition):
+        return one
+    # Arrow, which has RE2, takes longer to import than all the rest.
+    from databrew_ws_dagster.core.column_checks import refused_patterns
+
+    problems = list(refused_patterns(one.columns))
+    if not problems:
+        return one
+    mistakes = mistakes_at(Path(one.file).read_text(), problems, environ=os.environ)
+    return BrokenDefinition(one.file, one.name, DefinitionError(one.file, mistakes), one.alerts)
 
 
 def _report(one: StreamDefinition | BrokenDefinition) -> dict[str, Any]:
