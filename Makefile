@@ -68,6 +68,11 @@ wheel: setup
 torture: setup
 	$(BIN)/python -m databrew_ws_dagster_tests.torture $(ARGS)
 
+# Every figure and its bar; status 1 if one is missed. ARGS=ingest measures that part alone.
+bench: setup
+	@mkdir -p .databrew
+	$(BIN)/python -m benchmarks $(ARGS)
+
 screenshots: setup
 	$(BIN)/python -m databrew_ws_dagster_tests.browser
 

@@ -25,6 +25,9 @@ from databrew_ws_dagster.core.types import Scalar
 Mask: TypeAlias = "npt.NDArray[np.bool_]"
 _Rule: TypeAlias = Callable[[pa.Array], pa.Array]
 
+Place: TypeAlias = tuple[str | int, ...]
+"""Keys and positions that lead to something in a definition."""
+
 _SHOWN_VALUES = 10
 
 
@@ -62,6 +65,19 @@ def declared_checks(column: Column, above: tuple[Column, ...] = ()) -> Iterator[
     yield from (DeclaredCheck(columns, expected, rule) for expected, rule in _rules(column))
     for child in column.columns:
         yield from declared_checks(child, columns)
+
+
+def refused_patterns(columns: Sequence[Column], place: Place = ("columns",)) -> Iterator[tuple[Place, str]]:
+    """Where a `regex` stands that RE2 cannot compile, and why: loading a definition compiles none."""
+    for position, column in enumerate(columns):
+        here = (*place, position)
+        if column.checks.regex is not None:
+            try:
+                pc.match_substring_regex(pa.array([""]), pattern=column.checks.regex)
+            except pa.ArrowInvalid as error:
+                reason = str(error).partition("expression: ")[2]
+                yield (*here, "checks", "regex"), f"{column.checks.regex!r} is no pattern of RE2: {reason}"
+        yield from refused_patterns(column.columns, (*here, "columns"))
 
 
 def _rules(column: Column) -> Iterator[tuple[str, _Rule]]:

@@ -5,11 +5,22 @@ Plain records; who makes them is `core.judge`, who stores or shows them is above
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
 from databrew_ws_dagster.core.drift import CATALOGUE, Drift, Severity, Verdict
 from databrew_ws_dagster.core.seen import SeenCounts, seen_text
+
+LIST_STEP = "[]"
+"""Stands in a general path for the elements of a list."""
+
+_INDEX = re.compile(r"\[\d+\]")
+
+
+def general_path(path: str) -> str:
+    """A path without list positions: `sensors[49].name` is `sensors[].name`."""
+    return _INDEX.sub(LIST_STEP, path) if "[" in path else path
 
 
 @dataclass(frozen=True, slots=True)

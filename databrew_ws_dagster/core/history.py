@@ -1,4 +1,4 @@
-"""Compares a window with the stream's own recent past: how much came, how long it paused, how often values lacked.
+"""Compares a window with the stream's own recent past: how much came, how long it paused, what values were like.
 
 Pure and deliberately slow to judge: a window is unusual only if it lies well outside of everything seen around the
 same time of day on the days before, so that quiet nights and nightly jobs are usual. Reading the past is above.
@@ -7,6 +7,7 @@ same time of day on the days before, so that quiet nights and nightly jobs are u
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,8 +26,15 @@ _FACTOR = 5.0
 """A volume, or a pause, is unusual beyond so many times what was seen."""
 _MIN_SILENCE_S = 60.0
 _MIN_SHIFT = 0.02
+_MIN_NEW_FORMATS = 0.05
+_SHOWN_FORMATS = 3
 _STANDARD_ERRORS = 4.0
 _SATURDAY = 5
+_KINDS_OF_LACK = (
+    ("missing", "left out", Drift.NULL_RATE_SHIFT),
+    ("nulls", "null", Drift.NULL_RATE_SHIFT),
+    ("sentinels", "empty or a sentinel", Drift.SENTINEL_STRING),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,8 @@ class WindowProfile:
     Args:
         start: When the window began.
         rows: Rows that `lacks` was counted of.
-        lacks: By top-level column; what is not in it lacked nothing.
+        lacks: By path of a column that is in no list; what is not in it lacked nothing.
+        formats: Values looked at, by format (`core.text_formats`), by top-level String column.
         pauses: Start and end of the times without a message between micro-batches, in order.
     """
 
@@ -53,6 +62,7 @@ class WindowProfile:
     messages: int = 0
     rows: int = 0
     lacks: Mapping[str, Lacks] = field(default_factory=dict)
+    formats: Mapping[str, Counter[str]] = field(default_factory=dict)
     pauses: tuple[tuple[datetime, datetime], ...] = ()
 
     @property
@@ -103,6 +113,7 @@ def find_unusual(
         *_volume(now, past, has_ended=ended_at is not None),
         *_silence(now, past, gaps),
         *_shifts(now, past),
+        *_new_formats(now, past),
     )
 
 
@@ -159,7 +170,7 @@ def _shifts(now: WindowProfile, past: Sequence[WindowProfile]) -> Iterator[Unusu
         return
     columns = sorted({*now.lacks, *(column for profile in known for column in profile.lacks)})
     for column in columns:
-        for kind, what in (("missing", "left out"), ("nulls", "null"), ("sentinels", "empty or a sentinel")):
+        for kind, what, drift in _KINDS_OF_LACK:
             count = getattr(now.lacks.get(column, Lacks()), kind)
             rates = [getattr(profile.lacks.get(column, Lacks()), kind) / profile.rows for profile in known]
             rate = count / now.rows
@@ -167,7 +178,36 @@ def _shifts(now: WindowProfile, past: Sequence[WindowProfile]) -> Iterator[Unusu
             if min(rates) - margin <= rate <= max(rates) + margin:
                 continue
             usual = f"{min(rates):.1%} to {max(rates):.1%} {what}, as on the days before"
-            yield Unusual(Drift.NULL_RATE_SHIFT, column, count, usual, f"{rate:.1%} {what}")
+            yield Unusual(drift, column, count, usual, f"{rate:.1%} {what}")
+
+
+def _new_formats(now: WindowProfile, past: Sequence[WindowProfile]) -> Iterator[Unusual]:
+    """Columns of which many values have formats that none had before, more than any window of the past brought.
+
+    Columns of free text bring new formats all the time, and so are never unusual.
+    """
+    for column, formats in sorted(now.formats.items()):
+        known = [each for each in past if each.formats.get(column, Counter()).total() >= MIN_SAMPLE]
+        if formats.total() < MIN_SAMPLE or _days(known) < MIN_DAYS:
+            continue
+        before = [each.formats[column] for each in known]
+        usual = max(_new_share(one, [*before[:at], *before[at + 1 :]]) for at, one in enumerate(before))
+        share = _new_share(formats, before)
+        count = round(share * formats.total())
+        if share > usual + max(_MIN_NEW_FORMATS, _STANDARD_ERRORS * _standard_error(count, formats.total())):
+            together = sum(before, Counter[str]())
+            expected = f"text such as {_shown(together)}, as on the days before"
+            yield Unusual(Drift.STRING_FORMAT_CHANGED, column, count, expected, _shown(formats))
+
+
+def _new_share(formats: Counter[str], before: Sequence[Counter[str]]) -> float:
+    known = {format_ for each in before for format_ in each}
+    return sum(count for format_, count in formats.items() if format_ not in known) / formats.total()
+
+
+def _shown(formats: Counter[str]) -> str:
+    shown = [f"'{format_}' ({count / formats.total():.0%})" for format_, count in formats.most_common(_SHOWN_FORMATS)]
+    return ", ".join(shown)
 
 
 def _standard_error(count: int, rows: int) -> float:

@@ -75,6 +75,13 @@ class Windows(NamedTuple):
         start = datetime.strptime(key, self.key_format).replace(tzinfo=UTC)
         return start, start + self.length
 
+    def end_of(self, key: str) -> datetime | None:
+        """When the window with this key ends; None for a key of windows of another size, which the stream once had."""
+        try:
+            return self.bounds_of(key)[1]
+        except ValueError:
+            return None
+
     def end_ns_of(self, received_at_ns: int) -> int:
         """When the window that holds a time ends, in Unix nanoseconds."""
         delta = self.start_of(received_at_ns) + self.length - _EPOCH

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from databrew_ws_dagster.storage.atomic import fsync_folder
 from databrew_ws_dagster.storage.layout import StreamPlaces
 
 _FOLDER_PREFIX = "window="
@@ -27,6 +28,14 @@ def list_windows(places: StreamPlaces) -> list[str]:
 def list_window(places: StreamPlaces, window: str) -> list[Path]:
     """Paths of the sealed micro-batches of one window, in order of their ids; empty for an unknown window."""
     return sorted((places.raw / f"{_FOLDER_PREFIX}{window}").glob("[0-9]*.parquet"))
+
+
+def remove_window_if_empty(places: StreamPlaces, window: str) -> None:
+    """Remove the folder of a window whose micro-batches were removed, durably; one that holds any stays."""
+    folder = places.raw / f"{_FOLDER_PREFIX}{window}"
+    fsync_folder(folder)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def newest_micro_batch(places: StreamPlaces) -> Path | None:

@@ -58,6 +58,8 @@ BATCHES_SCHEMA = pa.schema(
         ("control", pa.int64()),
         ("empty", pa.int64()),
         ("events", pa.int64()),
+        ("overlapping", pa.int64()),
+        ("overlap", pa.string()),
         ("bytes", pa.int64()),
         ("classes", pa.list_(pa.struct([("class", pa.string()), ("records", pa.int64())]))),
         ("sequence", pa.string()),
@@ -70,12 +72,25 @@ BATCHES_SCHEMA = pa.schema(
                 )
             ),
         ),
+        (
+            "formats",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("column", pa.string()),
+                        ("counts", pa.list_(pa.struct([("format", pa.string()), ("values", pa.int64())]))),
+                    ]
+                )
+            ),
+        ),
     ]
 )
 """One row of counts per committed micro-batch.
 
-`sequence` is where the numbers of its keys stood after it. `lacks` counts, by top-level column, the values that were
-left out, null, or text that stands for nothing, in the `decoded` rows.
+`overlapping` counts the messages, beside `messages`, that another connection had brought already; `overlap` is whose
+copies were still awaited afterwards. `sequence` is where the numbers of its keys stood. `lacks` counts, by path of a
+column outside of lists, the values that were left out, null, or text that stands for nothing, in the `decoded` rows.
+`formats` counts how text was written, of a sample of the values of each top-level String column.
 """
 
 
@@ -96,7 +111,10 @@ class StreamTables:
         window = pa.field(WINDOW_COLUMN, pa.string())
         return cls(
             table=WindowedTable(
-                places.table, accepted_schema(definition).append(window), description=f"Accepted messages of {name}"
+                places.table,
+                accepted_schema(definition).append(window),
+                description=f"Accepted messages of {name}",
+                distinct=(*definition.primary_key, "_ordinal", "_received_at"),
             ),
             quarantine=WindowedTable(
                 places.quarantine, QUARANTINE_SCHEMA.append(window), description=f"Refused messages of {name}"

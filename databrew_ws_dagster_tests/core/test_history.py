@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -113,18 +114,61 @@ def test_silence_is_said_unless_capture_was_not_connected_or_such_pauses_are_usu
 
 
 @pytest.mark.parametrize(
-    ("lacks", "column", "seen"),
+    ("lacks", "drift", "column", "seen"),
     [
-        ({"tip": Lacks(nulls=5_000)}, "tip", "50.0% null"),
-        ({"tip": Lacks(nulls=1_000), "fare": Lacks(missing=500)}, "fare", "5.0% left out"),
-        ({"tip": Lacks(nulls=1_000), "note": Lacks(sentinels=400)}, "note", "4.0% empty or a sentinel"),
-        ({}, "tip", "0.0% null"),
+        ({"tip": Lacks(nulls=5_000)}, Drift.NULL_RATE_SHIFT, "tip", "50.0% null"),
+        ({"tip": Lacks(nulls=1_000), "fare": Lacks(missing=500)}, Drift.NULL_RATE_SHIFT, "fare", "5.0% left out"),
+        (
+            {"tip": Lacks(nulls=1_000), "note": Lacks(sentinels=400)},
+            Drift.SENTINEL_STRING,
+            "note",
+            "4.0% empty or a sentinel",
+        ),
+        ({}, Drift.NULL_RATE_SHIFT, "tip", "0.0% null"),
     ],
 )
-def test_a_rate_beyond_what_the_days_before_had_is_said(lacks: dict[str, Lacks], column: str, seen: str) -> None:
+def test_a_rate_beyond_what_the_days_before_had_is_said(
+    lacks: dict[str, Lacks], drift: Drift, column: str, seen: str
+) -> None:
     at = BEGAN + timedelta(days=9, hours=12)
     (shift,) = _judge(at, _busy, rows=10_000, lacks=lacks)
-    assert (shift.drift, shift.column, shift.seen) == (Drift.NULL_RATE_SHIFT, column, seen)
+    assert (shift.drift, shift.column, shift.seen) == (drift, column, seen)
+
+
+def _judge_formats(now: dict[str, int], past: Callable[[int], dict[str, int]]) -> tuple[Unusual, ...]:
+    """Judge the formats of a column, those of each window of the past being given by its number."""
+    at = BEGAN + timedelta(days=9, hours=12)
+    before = [
+        replace(_profile(start, _busy), formats={"plate": Counter(past(number))})
+        for number, start in enumerate(reference_starts(HOURLY, at))
+    ]
+    return find_unusual(
+        replace(_profile(at, _busy), formats={"plate": Counter(now)}), before, ended_at=at + HOURLY.length, gaps=()
+    )
+
+
+def test_text_that_is_written_in_a_new_way_is_said_with_the_old_and_the_new_way() -> None:
+    (changed,) = _judge_formats({"A-9": 400, "A 9": 600}, lambda _: {"A-9": 990, "a": 10})
+    assert (changed.drift, changed.column, changed.count) == (Drift.STRING_FORMAT_CHANGED, "plate", 600)
+    assert changed.expected == "text such as 'A-9' (99%), 'a' (1%), as on the days before"
+    assert changed.seen == "'A 9' (60%), 'A-9' (40%)"
+
+
+@pytest.mark.parametrize(
+    ("now", "past"),
+    [
+        ({"A-9": 500, "a": 500}, lambda _: {"A-9": 990, "a": 10}),
+        ({"A-9": 970, "A 9": 30}, lambda _: {"A-9": 1000}),
+        ({"A 9": 90}, lambda _: {"A-9": 1000}),
+        ({"A 9": 1000}, lambda _: {"A-9": 90}),
+        ({"A a new": 300, "A-9": 700}, lambda number: {f"text {number}": 280, "A-9": 720}),
+    ],
+    ids=["a known format more often", "few values", "a small sample", "little known before", "free text"],
+)
+def test_a_format_that_is_known_or_rare_or_one_of_ever_new_ones_is_usual(
+    now: dict[str, int], past: Callable[[int], dict[str, int]]
+) -> None:
+    assert _judge_formats(now, past) == ()
 
 
 def test_few_rows_or_few_days_say_nothing() -> None:

@@ -65,3 +65,10 @@ def test_keys_are_names_of_folders_for_every_reader(size: WindowSize) -> None:
 def test_a_key_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="does not match format"):
         Windows(WindowSize.HOURLY, _START).bounds_of("2026-01-01")
+
+
+def test_a_key_of_another_size_has_no_end() -> None:
+    """A stream may have had windows of another size before."""
+    hourly = Windows(WindowSize.HOURLY, datetime(2026, 1, 1, tzinfo=UTC))
+    assert hourly.end_of("2026-11-23-1900") == datetime(2026, 11, 23, 20, tzinfo=UTC)
+    assert hourly.end_of("2026-11-23") is None

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from databrew_ws_dagster.core.definition.base import Model, Refusal, refuse
 from databrew_ws_dagster.core.definition.quantity import Share
-from databrew_ws_dagster.core.drift import CATALOGUE, Drift, Verdict
+from databrew_ws_dagster.core.drift import CATALOGUE, Drift, Severity, Verdict
 
 
 class Action(StrEnum):
@@ -27,25 +27,40 @@ class Action(StrEnum):
     """As quarantine, and the run that meets it stops before it commits anything."""
 
 
-_STORABLE = frozenset(
+CONVERTIBLE = frozenset({Drift.NUMBER_IN_STRING, Drift.STRING_UNQUOTED, Drift.NESTED_TYPE, Drift.ELEMENT_TYPE})
+"""Classes of values that are stored as the declared type where a contract asks for it and nothing is lost."""
+
+_STORABLE = CONVERTIBLE | frozenset(
     {Drift.BINARY_OPCODE, Drift.BYTE_ORDER_MARK, Drift.DUPLICATE_KEY, Drift.NUL_CHARACTER, Drift.UNEXPECTED_FIELD}
     | {Drift.KEY_CASE_CHANGED, Drift.KEY_RENAMED, Drift.RESERVED_KEY, Drift.INTEGRAL_FLOAT, Drift.PRECISION_LOSS}
     | {Drift.UNDERFLOW, Drift.NESTED_UNEXPECTED, Drift.OBJECT_SHAPE, Drift.NULL_ELEMENT, Drift.CHECK_FAILED}
+    | {Drift.MISSING_NULLABLE, Drift.EXPLICIT_NULL, Drift.EMPTY_LIST, Drift.SENTINEL_STRING}
 )
 """Classes that leave, always or at times, a value that can be stored."""
 
+_SETTLED_ELSEWHERE = {
+    Drift.QUARANTINE_SHARE: "set contract.quarantine_share",
+    Drift.CAPTURE_GAP: "capture records it, and the check no_capture_gaps tells of it",
+    Drift.CORRUPT_SEGMENT: "capture records it",
+    Drift.CLOCK_STEP: "capture records it",
+    Drift.COSMETIC: "it changes no value",
+}
+"""Classes that no action makes sense for, and why."""
+
 
 def allowed_actions(drift: Drift) -> tuple[Action, ...]:
-    """What may be set for a class; none for a class that concerns no single record or is never a reason."""
+    """What may be set for a class; none for one that is settled elsewhere."""
+    if drift in _STORABLE:
+        return tuple(Action)
+    if drift in _SETTLED_ELSEWHERE:
+        return ()
     match CATALOGUE[drift].verdict:
-        case _ if drift in _STORABLE:
-            return tuple(Action)
         case Verdict.QUARANTINE:
             return Action.QUARANTINE, Action.FAIL
         case Verdict.DUPLICATE:
             return Action.ACCEPT, Action.WARN, Action.FAIL
         case _:
-            return ()
+            return Action.ACCEPT, Action.WARN
 
 
 class QuarantineShare(Model):
@@ -93,9 +108,23 @@ class Contract(Model):
         verdict = self.verdict_on(Drift.CHECK_FAILED, Verdict.WARN)
         return verdict if Drift.CHECK_FAILED in self.classes else CATALOGUE[Drift.CHECK_FAILED].verdict
 
+    def converts(self, drift: Drift) -> bool:
+        """Whether values of a convertible class are stored where nothing is lost."""
+        return drift in CONVERTIBLE and self.classes.get(drift) in (Action.ACCEPT, Action.WARN)
+
+    def minds(self, drift: Drift) -> bool:
+        """Whether records of a class that is accepted by default are to be spoken of."""
+        return self.classes.get(drift, Action.ACCEPT) is not Action.ACCEPT
+
     def is_silent(self, drift: Drift, verdict: Verdict) -> bool:
-        """Whether records with this verdict for this reason are no finding."""
-        return verdict is Verdict.ACCEPT or (verdict is Verdict.DUPLICATE and self.classes.get(drift) is Action.ACCEPT)
+        """Whether records with this verdict for this reason, or a batch of this class, are no finding."""
+        is_muted = self.classes.get(drift) is Action.ACCEPT
+        return verdict is Verdict.ACCEPT or (verdict in (Verdict.DUPLICATE, Verdict.OBSERVE) and is_muted)
+
+    def severity_of(self, drift: Drift) -> Severity:
+        """How loud a finding about a batch or a window is: a warning at most, if that is set."""
+        severity = CATALOGUE[drift].severity
+        return Severity.WARN if self.classes.get(drift) is Action.WARN and severity is not Severity.INFO else severity
 
     @property
     def can_fail(self) -> bool:
@@ -113,9 +142,11 @@ def _impossible(classes: dict[Drift, Action]) -> Iterator[Refusal]:
         if action in allowed:
             continue
         title = CATALOGUE[drift].title
-        if allowed:
-            why = f"{drift} ({title}) cannot be set to {action}: "
-            why += "it leaves no value to store" if Action.QUARANTINE in allowed else "the row is in the table already"
-            yield (drift,), f"{why}; allowed: {', '.join(allowed)}"
-        else:
-            yield (drift,), f"{drift} ({title}) refuses no record, so there is nothing to set; leave it out"
+        if not allowed:
+            yield (drift,), f"{drift} ({title}) has nothing to set: {_SETTLED_ELSEWHERE[drift]}; leave it out"
+            continue
+        why = {
+            Verdict.QUARANTINE: "it leaves no value to store",
+            Verdict.DUPLICATE: "the row is in the table already",
+        }.get(CATALOGUE[drift].verdict, "it is about a batch or a window, of which every record may be good")
+        yield (drift,), f"{drift} ({title}) cannot be set to {action}: {why}; allowed: {', '.join(allowed)}"

@@ -7,23 +7,29 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time
+from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from databrew_ws_dagster.core.definition.alerts import Alerts
 from databrew_ws_dagster.core.definition.base import Model, refuse
 from databrew_ws_dagster.core.definition.column import Column, refused_names
 from databrew_ws_dagster.core.definition.contract import Contract
+from databrew_ws_dagster.core.definition.freshness import Freshness
 from databrew_ws_dagster.core.definition.quantity import ByteSize, Seconds
+from databrew_ws_dagster.core.definition.retention import Retention
 from databrew_ws_dagster.core.definition.sequence import Sequence, refused_paths
 from databrew_ws_dagster.core.definition.source import Source
-from databrew_ws_dagster.core.definition.template import Template
 from databrew_ws_dagster.core.window import Windows, WindowSize
 
-__all__ = ["Alerts", "BatchLimits", "Column", "Decode", "IgnoreRule", "StreamDefinition", "Window"]
+__all__ = ["BatchLimits", "Column", "Decode", "IgnoreRule", "StreamDefinition", "Window"]
 
 STREAM_NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,62}$"
-DERIVED_SUFFIXES = ("_raw", "_socket", "_quarantine", "_gaps", "_findings", "_batches", "_profile")
+DERIVED_SUFFIXES = ("_raw", "_socket", "_quarantine", "_gaps", "_findings", "_batches", "_profile", "_report")
 """Endings of the names that a stream's other assets and tables have."""
+
+Owner = Annotated[str, Field(pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s.]+(\.[^@\s.]+)+)$")]
+"""A mail address, or `team:` and a name."""
 
 _DERIVED_PATTERN = "({})$".format(
     "|".join(re.sub("[a-z]", lambda letter: f"[{letter[0]}{letter[0].upper()}]", suffix) for suffix in DERIVED_SUFFIXES)
@@ -63,13 +69,6 @@ class Window(Model):
     )
 
 
-class Alerts(Model):
-    """Apprise URLs, by reference, told of failed checks: `error` of errors only, `warn` of warnings too."""
-
-    error: tuple[Template, ...] = Field(default=(), description="Told of failed checks of severity error.")
-    warn: tuple[Template, ...] = Field(default=(), description="Told of every failed check.")
-
-
 class StreamDefinition(Model):
     """One stream: the parsed, checked content of one definition file.
 
@@ -91,6 +90,9 @@ class StreamDefinition(Model):
     window: Window = Window()
     contract: Contract = Contract()
     sequence: Sequence | None = None
+    retention: Retention = Retention()
+    freshness: Freshness = Freshness()
+    owners: tuple[Owner, ...] = Field(default=(), description="Whose the stream is, as Dagster shows it.")
     alerts: Alerts = Alerts()
     file: str
     digest: str

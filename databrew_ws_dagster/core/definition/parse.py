@@ -6,7 +6,7 @@ Reading the file is `storage.definitions`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from databrew_ws_dagster.core.definition.column import refused_names
 from databrew_ws_dagster.core.definition.digest import digest_of
 from databrew_ws_dagster.core.definition.document import Node, read_document
 from databrew_ws_dagster.core.definition.explain import explain
+from databrew_ws_dagster.core.definition.fields import Path
 from databrew_ws_dagster.core.definition.model import StreamDefinition
 from databrew_ws_dagster.core.definition.resolve import Resolver
 from databrew_ws_dagster.core.definition.shape import shape_document
@@ -50,6 +51,21 @@ def parse_definition(text: str, *, file: str, environ: Mapping[str, str]) -> Str
     if found:
         raise DefinitionError(file, _in_file_order(found))
     return definition.model_copy(update={"digest": digest_of(definition)})
+
+
+def mistakes_at(text: str, problems: Iterable[tuple[Path, str]], *, environ: Mapping[str, str]) -> tuple[Mistake, ...]:
+    """Problems of a definition that was parsed well, each with its line, in the order of the file.
+
+    Args:
+        text: Of the definition.
+        problems: Where in the definition, such as `("columns", 0, "name")`, and what.
+    """
+    document, _ = read_document(text)
+    if document is None:
+        return ()
+    root = Node(shape_document(document, environ=environ).parts, document.line, document.path)
+    nodes = ((root.nearest(place), problem) for place, problem in problems)
+    return _in_file_order([Mistake(problem, node.line, node.path) for node, problem in nodes])
 
 
 def _refused_names(data: Mapping[str, Any], root: Node) -> Iterator[Mistake]:

@@ -9,8 +9,10 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from databrew_ws_dagster.core.definition.contract import Action, allowed_actions
 from databrew_ws_dagster.core.definition.model import BLOCKS, StreamDefinition
 from databrew_ws_dagster.core.definition.shape import DRIVER, NOT_ACTED_ON, SERVICE_LABELS, SHORTHANDS
+from databrew_ws_dagster.core.drift import Drift
 
 _URL_PATTERN = r"^([wW][sS][sS]?://|\$\{)"
 _HEADER_NAME_PATTERN = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
@@ -33,6 +35,7 @@ def definition_schema() -> dict[str, Any]:
         _admit_references(definition)
     _describe_urls(definitions["Source"])
     _describe_open_messages(definitions["Source"])
+    _describe_actions(definitions["Contract"])
     for name in ("name", "columns"):
         fields[name] = _with_reference(fields[name])
     definitions["Reference"] = _REFERENCE
@@ -120,6 +123,21 @@ def _describe_open_messages(source: dict[str, Any]) -> None:
     """In a file, an open message without an acknowledgement is its text alone."""
     messages = source["properties"]["open_messages"]
     messages["items"] = {"anyOf": [messages["items"], {"type": "string"}]}
+
+
+def _describe_actions(contract: dict[str, Any]) -> None:
+    """Which actions a drift class may have is a matter of the class."""
+    alike: dict[tuple[Action, ...], list[str]] = {}
+    for drift in Drift:
+        if actions := allowed_actions(drift):
+            alike.setdefault(actions, []).append(drift)
+    classes = contract["properties"]["classes"]
+    del classes["propertyNames"]
+    classes["additionalProperties"] = False
+    classes["patternProperties"] = {
+        f"^({'|'.join(codes)})$": _with_reference({"enum": [str(action) for action in actions]})
+        for actions, codes in alike.items()
+    }
 
 
 def _admit_references(definition: dict[str, Any]) -> None:

@@ -9,16 +9,23 @@ import json
 import re
 
 from databrew_ws_dagster.core.definition import Column, StreamDefinition
-from databrew_ws_dagster.core.drift import Drift
+from databrew_ws_dagster.core.definition.contract import CONVERTIBLE, Action
+from databrew_ws_dagster.core.drift import Drift, Verdict
 from databrew_ws_dagster.core.finding import Reason
+from databrew_ws_dagster.core.judge.record import INEXACT_IN_STRING, NUMBER_IN_STRING
+from databrew_ws_dagster.core.judge.scalars import NUMERIC
+from databrew_ws_dagster.core.seen import SeenCounts
 from databrew_ws_dagster.core.types import Scalar
+
+LARGER_MESSAGES = "source:\n  config:\n    max_message_bytes: <larger>"
 
 _TYPES = {
     "integer": Scalar.INT64,
     "number": Scalar.FLOAT64,
     "number with a fraction": Scalar.FLOAT64,
     "string": Scalar.STRING,
-    "number in a string": Scalar.STRING,
+    NUMBER_IN_STRING: Scalar.STRING,
+    INEXACT_IN_STRING: Scalar.STRING,
     "string of another form": Scalar.STRING,
     "boolean": Scalar.BOOLEAN,
     "object": Scalar.JSON,
@@ -31,6 +38,7 @@ _WIDER = {
     Scalar.UINT64: Scalar.FLOAT64,
     Scalar.FLOAT32: Scalar.FLOAT64,
 }
+_WRITTEN_AS_TEXT = frozenset({"integer", "number", "boolean"})
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _INDEX = re.compile(r"\[\d*\]")
 
@@ -45,11 +53,24 @@ _RENAMES = frozenset({Drift.KEY_CASE_CHANGED, Drift.KEY_RENAMED})
 _WIDENED = frozenset({Drift.OUT_OF_RANGE, Drift.FLOAT_OVERFLOW})
 
 
-def accepting_yaml(reason: Reason, definition: StreamDefinition) -> str:
-    """The change of the definition that would accept what `reason` objects to; empty if none could."""
+_AS_THE_CONTRACT_SAYS = frozenset(
+    {Drift.MISSING_NULLABLE, Drift.EXPLICIT_NULL, Drift.EMPTY_LIST, Drift.SENTINEL_STRING, Drift.CHECK_FAILED}
+)
+
+
+def accepting_yaml(reason: Reason, seen: SeenCounts, definition: StreamDefinition) -> str:
+    """The change of the definition that would accept what a finding objects to; empty if none could.
+
+    Args:
+        reason: One reason that the finding sums up.
+        seen: What all of them saw.
+    """
     drift = reason.drift
+    if drift in _AS_THE_CONTRACT_SAYS or _is_convertible(reason, seen, definition):
+        action = Action.ACCEPT if reason.verdict is Verdict.WARN else Action.WARN
+        return f"contract:\n  classes: {{{drift}: {action}}}"
     if drift is Drift.OVERSIZED:
-        return "source:\n  config:\n    max_message_bytes: <larger>"
+        return LARGER_MESSAGES
     if drift is Drift.ARRAY_OF_RECORDS:
         return "decode:\n  records: $"
     if drift is Drift.ENVELOPE_CHANGED and reason.column:
@@ -78,6 +99,16 @@ def accepting_yaml(reason: Reason, definition: StreamDefinition) -> str:
         name = f"List<{scalar}>" if is_list_now or drift is Drift.ELEMENT_TYPE else str(scalar)
         return _column_yaml(reason.column, f"databrewType: {name}")
     return ""
+
+
+def _is_convertible(reason: Reason, seen: SeenCounts, definition: StreamDefinition) -> bool:
+    """Whether every value concerned could be stored as the declared type without loss."""
+    column = find_column(definition.columns, reason.column) if reason.drift in CONVERTIBLE else None
+    if column is None:
+        return False
+    scalar = column.databrew_type.scalar
+    kinds = {Scalar.STRING: _WRITTEN_AS_TEXT}.get(scalar, {NUMBER_IN_STRING} if scalar in NUMERIC else set())
+    return all(what in kinds for what, _ in seen)
 
 
 def find_column(columns: tuple[Column, ...], path: str) -> Column | None:

@@ -1,14 +1,13 @@
-"""Decodes messages by the chunk into Arrow columns; what that cannot accept at once is judged thoroughly.
+"""Decodes messages by the chunk into Arrow columns: first what fits at once, then what all but fits.
 
-Accepts only what `message` would accept, with the same values; it never refuses anything itself.
+What neither way can be sure of is judged thoroughly, message by message. All ways agree on verdicts and values.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -16,20 +15,24 @@ import numpy as np
 import pyarrow as pa
 
 from databrew_ws_dagster.core.arrow import RESCUED
-from databrew_ws_dagster.core.definition import StreamDefinition
-from databrew_ws_dagster.core.judge.columns import record_columns
+from databrew_ws_dagster.core.definition import Column, StreamDefinition
+from databrew_ws_dagster.core.drift import Drift
+from databrew_ws_dagster.core.judge.columns import Census, Records, record_columns
 from databrew_ws_dagster.core.judge.decoded import Decoded
 from databrew_ws_dagster.core.judge.document import BINARY_MESSAGE
 from databrew_ws_dagster.core.judge.judgement import Absences
 from databrew_ws_dagster.core.judge.message import judge_message
-from databrew_ws_dagster.core.judge.record import has_sensitive, judge_undeclared
+from databrew_ws_dagster.core.judge.misfits import Misfits
 from databrew_ws_dagster.core.judge.root import is_control_value
+from databrew_ws_dagster.core.judge.scalars import FLOATS
 from databrew_ws_dagster.core.judge.wire import (
+    REFUSED,
+    decode_any,
+    decode_each,
     decode_sound,
     has_same_quotes,
-    members_of,
     message_decoder,
-    record_type,
+    quote_count,
 )
 
 BINARY_OPCODE = 2
@@ -37,89 +40,80 @@ CHUNK_MESSAGES = 4096
 
 _NUL = b"\\u0000"
 _TINY_NUMBER = re.compile(rb"[eE]-[0-9]{3}|0{300}")
-_TINY_HINTS = (b"e-", b"E-", b"0" * 300)
+_MANY_ZEROS = b"0" * 300
+_MINUS, _LOWER_E, _CASE_BIT = ord("-"), ord("e"), 0x20
 
 
 def decode_columns(messages: pa.Table, *, definition: StreamDefinition, into: Decoded) -> None:
     """Decode every message into rows and notes."""
-    chunks = _Chunks.of(definition)
-    for start, stop in _spans(into.batch_ids):
+    decoder = _ChunkDecoder.of(definition)
+    for start, stop in into.batches.spans(CHUNK_MESSAGES):
         part = messages.slice(start, stop - start)
-        payloads: list[bytes] = part["payload"].to_pylist()
-        opcodes: list[int] = part["opcode"].to_pylist()
-        pending = chunks.decode(start, payloads, opcodes, into) if chunks else range(len(payloads))
+        is_binary = np.equal(part["opcode"].to_numpy(), BINARY_OPCODE)
+        chunk = _Chunk(start, part["payload"].to_numpy().tolist(), frozenset(np.flatnonzero(is_binary).tolist()))
+        pending = decoder.decode(chunk, into)
         into.add_thorough(
-            (start + row, judge_message(payloads[row], is_binary=opcodes[row] == BINARY_OPCODE, definition=definition))
+            (start + row, judge_message(chunk.payloads[row], is_binary=row in chunk.binary, definition=definition))
             for row in pending
         )
 
 
-def _spans(batch_ids: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Ranges of at most `CHUNK_MESSAGES` messages of one micro-batch each."""
-    start = 0
-    for _, group in groupby(batch_ids):
-        end = start + sum(1 for _ in group)
-        for chunk in range(start, end, CHUNK_MESSAGES):
-            yield chunk, min(chunk + CHUNK_MESSAGES, end)
-        start = end
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Messages of one micro-batch: the number of the first, their payloads, and the rows of binary ones."""
 
-
-@dataclass(slots=True)
-class _Records:
-    """Records in order, and for each the row of its message in the chunk and its position in that message."""
-
-    rows: list[int] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
-    records: list[msgspec.Struct] = field(default_factory=list)
-    rescued: dict[int, str | None] = field(default_factory=dict)
-    """By row of the message, its undeclared fields; only of messages that are one record."""
-
-    def without(self, rows: set[int]) -> _Records:
-        """The records of all other messages."""
-        if not rows:
-            return self
-        kept = [at for at, row in enumerate(self.rows) if row not in rows]
-        return _Records(
-            [self.rows[at] for at in kept],
-            [self.positions[at] for at in kept],
-            [self.records[at] for at in kept],
-            self.rescued,
-        )
+    start: int
+    payloads: list[bytes]
+    binary: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
-class _Chunks:
-    """Decodes chunks of messages of one definition."""
+class _ChunkDecoder:
+    """Decodes chunks of messages of one definition.
+
+    Args:
+        decoder: Of whole messages; None if msgspec has no way to spell a declared name.
+        misfits: For messages that are one record each; None where messages hold several, or as for `decoder`.
+    """
 
     definition: StreamDefinition
-    decoder: msgspec.json.Decoder[Any]
+    decoder: msgspec.json.Decoder[Any] | None
     envelope_depth: int
-    lenient_decoder: msgspec.json.Decoder[Any]
+    misfits: Misfits | None
+    has_floats: bool
 
     @classmethod
-    def of(cls, definition: StreamDefinition) -> _Chunks | None:
-        """None if msgspec has no way to spell a declared name; then every message is judged thoroughly."""
+    def of(cls, definition: StreamDefinition) -> _ChunkDecoder:
+        """A decoder that knows nothing yet."""
+        decoder, depth, misfits = None, 0, None
         try:
-            lenient = msgspec.json.Decoder(record_type(definition.columns, forbids_undeclared=False), strict=True)
-            return cls(definition, *message_decoder(definition), lenient)
+            misfits = Misfits(definition) if definition.decode.records is None else None
+            decoder, depth = message_decoder(definition)
         except ValueError:
-            return None
+            pass
+        return cls(definition, decoder, depth, misfits, _has_floats(definition.columns))
 
-    def decode(self, start: int, payloads: list[bytes], opcodes: list[int], into: Decoded) -> list[int]:
-        """Take in what is plainly acceptable.
+    def decode(self, chunk: _Chunk, into: Decoded) -> Iterable[int]:
+        """Take in what is plainly acceptable, or plainly a record that does not fit.
 
         Returns:
-            The rows of the chunk that are not, in order.
+            The rows of the chunk that are neither, in order.
         """
-        conspicuous = self._conspicuous(payloads)
-        pending = set(conspicuous)
-        is_screened = bool(self.definition.decode.ignore) or self.definition.decode.records is not None
-        found = self._read_screened(start, payloads, pending, into) if is_screened else self._read(payloads, pending)
-        self._build(start, found, pending, opcodes, into)
-        if self.definition.decode.records is None:
-            extended = self._read_extended(start, payloads, pending - conspicuous, into)
-            pending.difference_update(extended.rows)
-            self._build(start, extended, pending, opcodes, into)
+        pending = self._conspicuous(chunk.payloads)
+        fresh = [row for row in range(len(chunk.payloads)) if row not in pending]
+        if self.definition.decode.records is not None:
+            found = self._read_envelopes(chunk, fresh, pending, into)
+            misfits: list[int] = []
+        else:
+            found, misfits = self._read(chunk, self._without_control(chunk, fresh, pending, into))
+        self._build(chunk, found, pending, into)
+        if misfits and self.misfits:
+            sorted_out = self.misfits.sort_out(misfits, chunk.payloads)
+            pending.update(sorted_out.unclear)
+            self._build(chunk, sorted_out.accepted, pending, into)
+            self._refuse(chunk, sorted_out.refused, pending, into)
+        else:
+            pending.update(misfits)
         return sorted(pending)
 
     def _conspicuous(self, payloads: list[bytes]) -> set[int]:
@@ -129,104 +123,165 @@ class _Chunks:
         if max(map(len, payloads)) > limit:
             rows.update(row for row, payload in enumerate(payloads) if len(payload) > limit)
         together = b"\n".join(payloads)
-        if _NUL in together:
+        if b"\\" in together and _NUL in together:
             rows.update(row for row, payload in enumerate(payloads) if _NUL in payload)
-        if any(hint in together for hint in _TINY_HINTS):
+        if self.has_floats and _may_hold_tiny_number(together):
             rows.update(row for row, payload in enumerate(payloads) if _TINY_NUMBER.search(payload))
         return rows
 
-    def _read(self, payloads: list[bytes], pending: set[int]) -> _Records:
-        """Decode messages that are one record each; what does not decode is pending."""
-        decode = self.decoder.decode
-        rows, records = [], []
-        for row, payload in enumerate(payloads):
-            try:
-                records.append(decode(payload))
-            except (ValueError, RecursionError):
+    def _without_control(self, chunk: _Chunk, rows: list[int], pending: set[int], into: Decoded) -> list[int]:
+        """Take the control messages out; gives the rows of all others."""
+        rules = self.definition.decode.ignore
+        if not rules:
+            return rows
+        others = []
+        values, _ = decode_each(decode_any, [chunk.payloads[row] for row in rows])
+        for row, value in zip(rows, values, strict=True):
+            if value is REFUSED:
                 pending.add(row)
+            elif not is_control_value(value, rules):
+                others.append(row)
+            elif _is_sound(chunk.payloads[row]):
+                into.control.append(chunk.start + row)
             else:
-                rows.append(row)
-        texts = [payloads[row] for row in rows]
-        if not has_same_quotes(texts, records):
-            pending.update(
-                row
-                for row, text, record in zip(rows, texts, records, strict=True)
-                if not has_same_quotes([text], [record])
-            )
-        return _Records(rows, [0] * len(rows), records).without(pending)
+                pending.add(row)
+        return others
 
-    def _read_screened(self, start: int, payloads: list[bytes], pending: set[int], into: Decoded) -> _Records:
-        """Decode messages that may be control messages, or envelopes of any number of records."""
-        found = _Records()
-        for row, payload in enumerate(payloads):
-            if row in pending:
-                continue
+    def _read(self, chunk: _Chunk, rows: list[int]) -> tuple[Records, list[int]]:
+        """Decode messages that are one record each; gives the records, and the rows of what does not decode."""
+        if self.decoder is None:
+            return Records(), rows
+        records, refused = decode_each(self.decoder.decode, [chunk.payloads[row] for row in rows])
+        if not refused:
+            return Records(rows, [0] * len(rows), records), []
+        misfits = [rows[at] for at in refused]
+        dropped = set(misfits)
+        rows = [row for row in rows if row not in dropped]
+        return Records(rows, [0] * len(rows), [record for record in records if record is not REFUSED]), misfits
+
+    def _read_envelopes(self, chunk: _Chunk, rows: list[int], pending: set[int], into: Decoded) -> Records:
+        """Decode messages that hold any number of records; what does not decode is pending."""
+        found = Records(is_sound=True)
+        for row in rows:
+            payload = chunk.payloads[row]
             try:
                 if is_control_value(decode_sound(payload), self.definition.decode.ignore):
-                    into.control.append(start + row)
+                    into.control.append(chunk.start + row)
                     continue
-                value = self.decoder.decode(payload)
+                value = self._decode_message(payload)
             except (ValueError, RecursionError):
                 pending.add(row)
                 continue
-            for _ in range(self.envelope_depth):
-                value = value.inner
             records = value if isinstance(value, list) else [value]
             if not records:
-                into.empty.append(start + row)
+                into.empty.append(chunk.start + row)
             found.rows.extend([row] * len(records))
             found.positions.extend(range(len(records)))
             found.records.extend(records)
         return found
 
-    def _read_extended(self, start: int, payloads: list[bytes], rows: set[int], into: Decoded) -> _Records:
-        """Decode records that only have fields too many; what each has is noted and rescued."""
-        found = _Records()
-        names = {column.name for column in self.definition.columns}
-        is_sensitive = has_sensitive(self.definition.columns)
-        for row in sorted(rows):
-            try:
-                members = members_of(payloads[row])
-                # A declared field that is missing may be there under another name: that needs a closer look.
-                if not names < members.keys():
-                    continue
-                decode_sound(payloads[row])
-                record = self.lenient_decoder.decode(payloads[row])
-            except (ValueError, RecursionError):
-                continue
-            undeclared = {key: bytes(raw).decode() for key, raw in members.items() if key not in names}
-            judged = judge_undeclared(undeclared, is_sensitive=is_sensitive)
-            into.reasons[start + row, 0] = judged.reasons
-            found.rescued[row] = judged.rescued_json
-            found.rows.append(row)
-            found.positions.append(0)
-            found.records.append(record)
-        return found
+    def _decode_message(self, payload: bytes) -> Any:
+        if self.decoder is None:
+            raise ValueError("a declared name cannot be spelled")
+        value = self.decoder.decode(payload)
+        for _ in range(self.envelope_depth):
+            value = value.inner
+        return value
 
-    def _build(self, start: int, found: _Records, pending: set[int], opcodes: list[int], into: Decoded) -> None:
-        """Turn records into rows of the table, all but those of messages that hold a suspect."""
+    def _build(self, chunk: _Chunk, found: Records, pending: set[int], into: Decoded) -> None:
+        """Turn records into rows of the table, all but those of messages that need a closer look."""
         while found.rows:
-            absences = Absences()
+            census = Census()
             try:
-                arrays, suspects = record_columns(found.records, self.definition.columns, absences)
+                arrays, suspects = record_columns(found.records, self.definition.columns, census)
             except (ValueError, OverflowError):
                 # Some value fits no Arrow type, and Arrow does not say whose: look at every message.
                 pending.update(found.rows)
                 return
-            if not suspects.any():
-                arrays.append(pa.array([found.rescued.get(row) for row in found.rows], RESCUED.type))
-                arrays.append(pa.array(np.array(found.rows) + start, pa.int64()))
+            if self._minds(census.absences):
+                pending.update(found.rows)
+                return
+            closer = set(np.array(found.rows)[suspects].tolist())
+            if not found.is_sound:
+                closer |= _with_a_key_twice(chunk, found, census.quotes)
+            if not closer:
+                rescued = [found.rescued.get(row) for row in found.rows] if found.rescued else [None] * len(found.rows)
+                arrays.append(pa.array(rescued, RESCUED.type))
+                arrays.append(pa.array(np.array(found.rows) + chunk.start, pa.int64()))
                 arrays.append(pa.array(found.positions, pa.int32()))
                 into.tables.append(pa.Table.from_arrays(arrays, schema=into.schema))
-                into.tally[into.batch_ids[start]].add_absences(absences)
-                self._note_binary(start, found, opcodes, into)
+                into.tally[into.batches.ids[chunk.start]].add_absences(census.absences)
+                _note_reasons(chunk, found, into)
                 return
-            pending.update(np.array(found.rows)[suspects].tolist())
-            found = found.without(pending)
+            pending |= closer
+            found = found.without(closer)
 
-    def _note_binary(self, start: int, found: _Records, opcodes: list[int], into: Decoded) -> None:
-        if BINARY_OPCODE not in opcodes:
+    def _refuse(self, chunk: _Chunk, found: Records, pending: set[int], into: Decoded) -> None:
+        """Quarantine records with reasons, all but those about which there is more to say."""
+        if not found.rows:
             return
+        census = Census()
+        try:
+            _, suspects = record_columns(found.records, self.definition.columns, census)
+        except (ValueError, OverflowError):
+            pending.update(found.rows)
+            return
+        if self._minds(census.absences):
+            pending.update(found.rows)
+            return
+        closer = set(np.array(found.rows)[suspects].tolist())
+        pending |= closer
+        found = found.without(closer) if closer else found
+        _note_reasons(chunk, found, into)
+        into.refused.update(((chunk.start + row, 0), None) for row in found.rows)
+
+    def _minds(self, absences: Absences) -> bool:
+        """Whether the contract speaks of what these records lack; each then needs its reasons."""
+        lacks = {
+            Drift.MISSING_NULLABLE: absences.missing,
+            Drift.EXPLICIT_NULL: absences.nulls,
+            Drift.EMPTY_LIST: absences.empty_lists,
+        }
+        return any(counts.total() and self.definition.contract.minds(drift) for drift, counts in lacks.items())
+
+
+def _has_floats(columns: Sequence[Column]) -> bool:
+    return any(column.databrew_type.scalar in FLOATS or _has_floats(column.columns) for column in columns)
+
+
+def _may_hold_tiny_number(text: bytes) -> bool:
+    """Whether text holds `e-`, or zeros without end: a float may come out as 0 that is not."""
+    characters = np.frombuffer(text, np.uint8)
+    is_exponent = (characters[1:] == _MINUS) & ((characters[:-1] | _CASE_BIT) == _LOWER_E)
+    return bool(is_exponent.any()) or _MANY_ZEROS in text
+
+
+def _is_sound(payload: bytes) -> bool:
+    try:
+        decode_sound(payload)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _with_a_key_twice(chunk: _Chunk, found: Records, quotes: int) -> set[int]:
+    """Rows of messages that hold a key twice, given the quotes of all records with each key once."""
+    texts = [chunk.payloads[row] for row in found.rows]
+    # A record never has more quotes than its message, so the sums are equal only if each pair is.
+    if quote_count(b"\n".join(texts)) == quotes:
+        return set()
+    pairs = zip(found.rows, texts, found.records, strict=True)
+    return {row for row, text, record in pairs if not has_same_quotes(text, record)}
+
+
+def _note_reasons(chunk: _Chunk, found: Records, into: Decoded) -> None:
+    """Note what is to be said about records that became rows, or were refused."""
+    binary = [BINARY_MESSAGE] if chunk.binary else []
+    if chunk.binary:
         for row, position in zip(found.rows, found.positions, strict=True):
-            if opcodes[row] == BINARY_OPCODE:
-                into.reasons.setdefault((start + row, position), []).insert(0, BINARY_MESSAGE)
+            if row in chunk.binary:
+                into.reasons[chunk.start + row, position] = [BINARY_MESSAGE]
+    rows = set(found.rows)
+    for row, reasons in found.reasons.items():
+        if row in rows:
+            into.reasons[chunk.start + row, 0] = [*(binary if row in chunk.binary else ()), *reasons]

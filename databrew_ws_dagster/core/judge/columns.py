@@ -6,6 +6,7 @@ A *suspect* is a value that may not be stored as it stands: of a wrong form, or 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from operator import attrgetter
 from typing import Any, TypeAlias
@@ -17,9 +18,10 @@ import pyarrow as pa
 
 from databrew_ws_dagster.core.arrow import UINT64, column_type
 from databrew_ws_dagster.core.definition import Column
+from databrew_ws_dagster.core.finding import Reason
 from databrew_ws_dagster.core.judge.judgement import Absences
 from databrew_ws_dagster.core.judge.scalars import TEXT_FORMS
-from databrew_ws_dagster.core.judge.wire import decode_sound, field_name
+from databrew_ws_dagster.core.judge.wire import decode_sound, field_name, quote_count
 from databrew_ws_dagster.core.types import Scalar
 
 Mask: TypeAlias = "npt.NDArray[np.bool_]"
@@ -31,13 +33,62 @@ _FLOAT32_MIDPOINT = np.uint64(2**28)
 _NULL = b"null"
 
 
+@dataclass(slots=True)
+class Records:
+    """Records in order, and for each the row of its message in the chunk and its position in that message.
+
+    `reasons` and `rescued`, by row of the message, belong to messages that are one record. `is_sound`: no duplicate
+    keys, as was checked before.
+    """
+
+    rows: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    records: list[msgspec.Struct] = field(default_factory=list)
+    reasons: dict[int, tuple[Reason, ...]] = field(default_factory=dict)
+    rescued: dict[int, str] = field(default_factory=dict)
+    is_sound: bool = False
+
+    def add(self, row: int, record: msgspec.Struct, *, reasons: tuple[Reason, ...], rescued: str | None) -> None:
+        """Add the only record of a message."""
+        self.rows.append(row)
+        self.positions.append(0)
+        self.records.append(record)
+        if reasons:
+            self.reasons[row] = reasons
+        if rescued is not None:
+            self.rescued[row] = rescued
+
+    def without(self, rows: set[int]) -> Records:
+        """The records of all other messages."""
+        kept = [at for at, row in enumerate(self.rows) if row not in rows]
+        return Records(
+            [self.rows[at] for at in kept],
+            [self.positions[at] for at in kept],
+            [self.records[at] for at in kept],
+            self.reasons,
+            self.rescued,
+            self.is_sound,
+        )
+
+
+@dataclass(slots=True)
+class Census:
+    """What is counted of values by the way.
+
+    `quotes` are those that the records would have as JSON, each key once.
+    """
+
+    absences: Absences = field(default_factory=Absences)
+    quotes: int = 0
+
+
 def record_columns(
-    records: Sequence[msgspec.Struct], columns: tuple[Column, ...], absences: Absences, path: str = ""
+    records: Sequence[msgspec.Struct], columns: tuple[Column, ...], census: Census, path: str = ""
 ) -> tuple[list[pa.Array], Mask]:
     """One array per column, and which records hold a suspect.
 
     Args:
-        absences: What is left out, null or empty is counted here.
+        census: Counts what is left out, null or empty, and quotes.
 
     Raises:
         ValueError: Arrow cannot hold a value (`pyarrow.ArrowInvalid` is one); its record is not known.
@@ -45,6 +96,7 @@ def record_columns(
     """
     suspects = np.zeros(len(records), dtype=bool)
     arrays = []
+    census.quotes += 2 * len(records) * len(columns)
     for position, column in enumerate(columns):
         here = f"{path}.{column.name}" if path else column.name
         values: list[Any] = list(map(attrgetter(field_name(position)), records))
@@ -53,41 +105,45 @@ def record_columns(
                 values = [
                     None if isinstance(value, msgspec.Raw) and bytes(value) == _NULL else value for value in values
                 ]
-            values = _without_absent(values, absences, here)
-        array, suspect = _column(values, column, absences, here)
+            values = _without_absent(values, census, here)
+        array, suspect = _column(values, column, census, here)
         arrays.append(array)
         suspects |= suspect
     return arrays, suspects
 
 
-def _without_absent(values: list[Any], absences: Absences, path: str) -> list[Any]:
+def _without_absent(values: list[Any], census: Census, path: str) -> list[Any]:
     """The values with None for what is left out, which is counted apart from null."""
-    nulls = values.count(None)
-    present = [None if value is msgspec.UNSET else value for value in values]
-    absences.nulls[path] += nulls
-    absences.missing[path] += present.count(None) - nulls
-    return present
+    census.absences.nulls[path] += values.count(None)
+    missing = values.count(msgspec.UNSET)
+    if not missing:
+        return values
+    census.absences.missing[path] += missing
+    census.quotes -= 2 * missing
+    return [None if value is msgspec.UNSET else value for value in values]
 
 
-def _column(values: list[Any], column: Column, absences: Absences, path: str) -> tuple[pa.Array, Mask]:
+def _column(values: list[Any], column: Column, census: Census, path: str) -> tuple[pa.Array, Mask]:
     if not column.databrew_type.is_list:
-        return _scalars(values, column, absences, path)
+        return _scalars(values, column, census, path)
     is_null = np.fromiter((value is None for value in values), bool, len(values))
     lengths = np.fromiter((len(value) if value else 0 for value in values), np.int32, len(values))
     offsets = np.concatenate([np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)])
-    absences.empty_lists[path] += int(np.count_nonzero(lengths == 0) - np.count_nonzero(is_null))
+    census.absences.empty_lists[path] += int(np.count_nonzero(lengths == 0) - np.count_nonzero(is_null))
     elements = list(chain.from_iterable(value for value in values if value))
-    inner, suspect = _scalars(elements, column, absences, f"{path}[]")
+    inner, suspect = _scalars(elements, column, census, f"{path}[]")
     before = np.concatenate([np.zeros(1, np.int64), np.cumsum(suspect)])
     array = pa.ListArray.from_arrays(offsets, inner, type=column_type(column), mask=pa.array(is_null))
     return array, before[offsets[1:]] > before[offsets[:-1]]
 
 
-def _scalars(values: list[Any], column: Column, absences: Absences, path: str) -> tuple[pa.Array, Mask]:
+def _scalars(values: list[Any], column: Column, census: Census, path: str) -> tuple[pa.Array, Mask]:
     """Values of a column that is no list, or the elements of one that is."""
     scalar = column.databrew_type.scalar
     if scalar is Scalar.JSON:
-        return _free_form(values) if column.is_free_form else _structs(values, column, absences, path)
+        return _free_form(values, census) if column.is_free_form else _structs(values, column, census, path)
+    if scalar is Scalar.STRING or scalar in TEXT_FORMS:
+        census.quotes += 2 * (len(values) - values.count(None))
     if scalar in TEXT_FORMS:
         return _texts(values, scalar, column_type(column))
     if scalar is Scalar.FLOAT32:
@@ -105,10 +161,10 @@ def _scalars(values: list[Any], column: Column, absences: Absences, path: str) -
     return array, np.zeros(len(array), dtype=bool)
 
 
-def _structs(values: list[Any], column: Column, absences: Absences, path: str) -> tuple[pa.Array, Mask]:
+def _structs(values: list[Any], column: Column, census: Census, path: str) -> tuple[pa.Array, Mask]:
     is_null = np.fromiter((value is None for value in values), bool, len(values))
     present = [value for value in values if value is not None]
-    arrays, suspect_of_present = record_columns(present, column.columns, absences, path)
+    arrays, suspect_of_present = record_columns(present, column.columns, census, path)
     suspect = np.zeros(len(values), dtype=bool)
     suspect[~is_null] = suspect_of_present
     inner = column_type(column)
@@ -119,8 +175,9 @@ def _structs(values: list[Any], column: Column, absences: Absences, path: str) -
     return pa.StructArray.from_arrays(arrays, fields=list(inner), mask=pa.array(is_null)), suspect
 
 
-def _free_form(values: list[Any]) -> tuple[pa.Array, Mask]:
+def _free_form(values: list[Any], census: Census) -> tuple[pa.Array, Mask]:
     texts = [None if value is None else bytes(value) for value in values]
+    census.quotes += quote_count(b"\n".join(text for text in texts if text is not None))
     suspect = np.fromiter((text is not None and not _is_plain(text) for text in texts), bool, len(texts))
     # Suspects may not even be UTF-8; they are decoded again elsewhere.
     kept = [None if is_suspect else text for text, is_suspect in zip(texts, suspect, strict=True)]

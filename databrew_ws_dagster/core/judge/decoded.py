@@ -5,7 +5,6 @@ Filled by `columnar` and `judging`, emptied by `judging`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -14,12 +13,11 @@ import pyarrow as pa
 from databrew_ws_dagster.core.arrow import RESCUED, table_schema
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.core.drift import Verdict
-from databrew_ws_dagster.core.finding import Reason
+from databrew_ws_dagster.core.finding import Reason, general_path
+from databrew_ws_dagster.core.judge.batches import Batches
 from databrew_ws_dagster.core.judge.judgement import Tally
 from databrew_ws_dagster.core.judge.message import JudgedMessage, JudgedRecord, judge_message
 from databrew_ws_dagster.core.judge.record import RecordJudgement
-
-_INDEX = re.compile(r"\[\d+\]")
 
 # Declared names hold no control characters, so this one collides with none.
 MESSAGE = "\x1fmessage"
@@ -40,12 +38,12 @@ class Decoded:
 
     Args:
         schema: Of `decoded_schema`.
-        batch_ids: The micro-batch of each message.
+        batches: The micro-batch of each message.
         tally: Counts by batch id; decoding adds to `absences`.
     """
 
     schema: pa.Schema
-    batch_ids: list[str]
+    batches: Batches
     tally: dict[str, Tally]
     tables: list[pa.Table] = field(default_factory=list)
     reasons: dict[Key, list[Reason]] = field(default_factory=dict)
@@ -92,7 +90,7 @@ class Decoded:
         if judgement.verdict is Verdict.QUARANTINE:
             self.refused[number, position] = record.raw
             return False
-        absences = self.tally[self.batch_ids[number]].absences
+        absences = self.tally[self.batches.ids[number]].absences
         absences.missing.update(map(general_path, judgement.missing))
         absences.nulls.update(map(general_path, judgement.nulls))
         absences.empty_lists.update(map(general_path, judgement.empty_lists))
@@ -106,8 +104,3 @@ class Decoded:
         arrays.append(pa.array([number for number, _, _ in rows], pa.int64()))
         arrays.append(pa.array([position for _, position, _ in rows], pa.int32()))
         return pa.Table.from_arrays(arrays, schema=self.schema)
-
-
-def general_path(path: str) -> str:
-    """A path without list positions: `sensors[49].name` is `sensors[].name`."""
-    return _INDEX.sub("[]", path)

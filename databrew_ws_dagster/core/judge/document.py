@@ -21,6 +21,7 @@ from databrew_ws_dagster.core.judge.json_text import (
     skip_whitespace,
 )
 from databrew_ws_dagster.core.judge.number import number_value
+from databrew_ws_dagster.core.judge.reasons import bounded
 from databrew_ws_dagster.core.judge.redact import MAX_KEY_CHARACTERS, redact, redact_bytes, redact_key
 
 _BOM = b"\xef\xbb\xbf"
@@ -34,6 +35,8 @@ _ANOMALY_HINTS = ("\\u", "NaN", "Infinity")
 _JAVASCRIPT_STARTS = ("//", "/*", "'")
 _MAX_DOCUMENTS_COUNTED = 1000
 _SAMPLE_BYTES = 80
+_MAX_PATH_CHARACTERS = 300
+_CUT = "..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ def read_document(payload: bytes, *, is_binary: bool, max_bytes: int, is_sensiti
     if is_binary:
         reasons.append(BINARY_MESSAGE)
     if any(hint in text for hint in _ANOMALY_HINTS) or _has_duplicate_keys(root):
-        reasons.extend(_anomalies(root, text, is_sensitive=is_sensitive))
+        reasons.extend(bounded(list(_anomalies(root, text, is_sensitive=is_sensitive))))
     return Document(text, root, reasons)
 
 
@@ -257,6 +260,8 @@ def same_value(left: Node, right: Node) -> bool:
 
 def child_path(path: str, step: str | int) -> str:
     """The path of a member or element, such as `sensors[49].name`, fit to be shown whatever the key holds."""
+    if len(path) > _MAX_PATH_CHARACTERS:
+        return path if path.endswith(_CUT) else path + _CUT
     if isinstance(step, int):
         return f"{path}[{step}]"
     shown = step if step.isprintable() and len(step) <= MAX_KEY_CHARACTERS else redact_key(step)

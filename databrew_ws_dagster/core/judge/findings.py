@@ -14,16 +14,15 @@ import pyarrow as pa
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.core.definition.contract import QuarantineShare
 from databrew_ws_dagster.core.drift import CATALOGUE, Drift, Severity, Verdict
-from databrew_ws_dagster.core.finding import Finding, Position, Reason
+from databrew_ws_dagster.core.finding import Finding, Position, Reason, general_path
 from databrew_ws_dagster.core.judge.advice import accepting_yaml
-from databrew_ws_dagster.core.judge.decoded import general_path
 from databrew_ws_dagster.core.judge.judgement import Remark, Tally
+from databrew_ws_dagster.core.judge.reasons import OTHER_COLUMNS
 from databrew_ws_dagster.core.seen import Seen
 
 MAX_SAMPLES = 3
 MAX_COLUMNS = 50
 """Findings of one class in one batch; a feed with ever new keys must not make ever more findings."""
-OTHER_COLUMNS = "*"
 
 _CRITICAL_NOT_JSON_SHARE = 0.5
 _CRITICAL_ON_KEY = frozenset({Drift.NULL_REQUIRED, Drift.OUT_OF_RANGE, Drift.MISSING_REQUIRED})
@@ -104,7 +103,7 @@ def _finding(
         expected=change.example.expected,
         seen_counts=change.seen.counts,
         samples=tuple(change.samples),
-        accept_with="" if column == OTHER_COLUMNS else accepting_yaml(change.example, definition),
+        accept_with="" if column == OTHER_COLUMNS else accepting_yaml(change.example, change.seen.counts, definition),
     )
 
 

@@ -5,16 +5,18 @@ The order of the steps; each step is a module of its own.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from databrew_ws_dagster.core.arrow import QUARANTINE_SCHEMA, accepted_schema
+from databrew_ws_dagster.core.arrow import QUARANTINE_SCHEMA, REASON, accepted_schema
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.core.drift import Drift, Verdict
 from databrew_ws_dagster.core.finding import Reason
+from databrew_ws_dagster.core.judge.batches import Batches
 from databrew_ws_dagster.core.judge.columnar import decode_columns
 from databrew_ws_dagster.core.judge.decoded import MESSAGE, RECORD, Decoded, Key, decoded_schema
 from databrew_ws_dagster.core.judge.findings import sum_up
@@ -24,6 +26,7 @@ from databrew_ws_dagster.core.judge.record import worst_verdict
 from databrew_ws_dagster.core.judge.redact import redact
 from databrew_ws_dagster.core.judge.versions import find_mixed_versions
 from databrew_ws_dagster.core.pandera_schema import Failure, find_refused_rows
+from databrew_ws_dagster.core.sentinels import find_sentinels
 
 _LINEAGE_SOURCES = {
     "_batch_id": "batch_id",
@@ -42,15 +45,17 @@ def judge(messages: pa.Table, *, definition: StreamDefinition, known_rows: Known
             `received_at`, `opcode` 1 or 2, `payload`) and `batch_id` (string, or dictionary of strings).
         known_rows: Looks up rows that are committed already.
     """
-    batch_ids: list[str] = messages["batch_id"].to_pylist()
-    tally = {batch_id: Tally(batch_id) for batch_id in dict.fromkeys(batch_ids)}
-    for batch_id, count in Counter(batch_ids).items():
-        tally[batch_id].messages = count
-    decoded = Decoded(decoded_schema(definition), batch_ids, tally)
+    batches = Batches.of(messages["batch_id"])
+    batch_ids = batches.ids
+    tally = {batch_id: Tally(batch_id) for batch_id, _, _ in batches.runs}
+    for batch_id, start, stop in batches.runs:
+        tally[batch_id].messages += stop - start
+    decoded = Decoded(decoded_schema(definition), batches, tally)
     decode_columns(messages, definition=definition, into=decoded)
     rows = _with_lineage(decoded.rows(), messages, definition)
-    for batch_id, count in Counter(rows["_batch_id"].to_pylist()).items():
-        tally[batch_id].decoded = count
+    for batch_id, count in batches.count(_message_rows(rows)):
+        tally[batch_id].decoded += count
+    _note_sentinels(rows, decoded, definition)
     rows = _apply_contract(rows, decoded, messages, definition)
     rows = _pass_gate(rows, decoded, messages, definition)
     rows, duplicates = _resolve_keys(rows, decoded, messages, definition, known_rows)
@@ -61,7 +66,9 @@ def judge(messages: pa.Table, *, definition: StreamDefinition, known_rows: Known
         quarantined=_quarantined(decoded, messages, definition),
         findings=(
             *sum_up(remarks, messages=messages, batch_ids=batch_ids, tally=tally, definition=definition),
-            *find_mixed_versions(remarks, messages=messages, batch_ids=batch_ids, tally=tally),
+            *find_mixed_versions(
+                remarks, messages=messages, batch_ids=batch_ids, tally=tally, contract=definition.contract
+            ),
         ),
         tally=tally,
         remarks=remarks,
@@ -70,10 +77,18 @@ def judge(messages: pa.Table, *, definition: StreamDefinition, known_rows: Known
 
 def _with_lineage(rows: pa.Table, messages: pa.Table, definition: StreamDefinition) -> pa.Table:
     schema = accepted_schema(definition)
-    origins = messages.select(list(_LINEAGE_SOURCES.values())).take(rows[MESSAGE])
+    origins = messages.select(list(_LINEAGE_SOURCES.values()))
+    numbers = _message_rows(rows)
+    # Where every message is one row, as mostly, nothing needs to be moved.
+    if not np.array_equal(numbers, np.arange(messages.num_rows)):
+        origins = origins.take(pa.array(numbers))
     for name, source in _LINEAGE_SOURCES.items():
         rows = rows.append_column(schema.field(name), origins[source].cast(schema.field(name).type))
     return rows
+
+
+def _message_rows(rows: pa.Table) -> npt.NDArray[np.int64]:
+    return np.asarray(rows[MESSAGE].to_numpy(), dtype=np.int64)
 
 
 def _keys(rows: pa.Table) -> list[Key]:
@@ -86,6 +101,17 @@ def _without(rows: pa.Table, dropped: list[int]) -> pa.Table:
     keep = np.ones(rows.num_rows, dtype=bool)
     keep[dropped] = False
     return rows.filter(pa.array(keep))
+
+
+def _note_sentinels(rows: pa.Table, decoded: Decoded, definition: StreamDefinition) -> None:
+    """Give rows with text that stands for nothing a reason, if the contract asks for it."""
+    if not definition.contract.minds(Drift.SENTINEL_STRING) or not rows.num_rows:
+        return
+    keys = _keys(rows)
+    for path, mask in find_sentinels(rows, definition):
+        reason = Reason(Drift.SENTINEL_STRING, Verdict.WARN, path, "text that says something", "empty or a sentinel")
+        for row in np.flatnonzero(mask):
+            decoded.reasons.setdefault(keys[row], []).append(reason)
 
 
 def _apply_contract(rows: pa.Table, decoded: Decoded, messages: pa.Table, definition: StreamDefinition) -> pa.Table:
@@ -151,19 +177,24 @@ def _remarks(decoded: Decoded, duplicates: set[Key]) -> tuple[Remark, ...]:
             return Verdict.QUARANTINE
         return Verdict.DUPLICATE if key in duplicates else worst_verdict(decoded.reasons[key])
 
-    remarks = [Remark(*key, verdict_of(key), tuple(reasons)) for key, reasons in decoded.reasons.items()]
-    remarks += [Remark(message, 0, Verdict.CONTROL, ()) for message in decoded.control]
-    return tuple(sorted(remarks, key=lambda remark: (remark.message, remark.record)))
+    control = {(message, 0) for message in decoded.control}
+    return tuple(
+        Remark(*key, Verdict.CONTROL, ())
+        if key in control
+        else Remark(*key, verdict_of(key), tuple(decoded.reasons[key]))
+        for key in sorted([*decoded.reasons, *control])
+    )
 
 
 def _count(tally: dict[str, Tally], decoded: Decoded, remarks: tuple[Remark, ...], rows: pa.Table) -> None:
-    for batch_id, count in Counter(rows["_batch_id"].to_pylist()).items():
-        tally[batch_id].accepted = count
+    for batch_id, count in decoded.batches.count(_message_rows(rows)):
+        tally[batch_id].accepted += count
     for message in decoded.empty:
-        tally[decoded.batch_ids[message]].empty += 1
+        tally[decoded.batches.ids[message]].empty += 1
     for remark in remarks:
-        counts = tally[decoded.batch_ids[remark.message]]
-        counts.classes.update({str(reason.drift) for reason in remark.reasons})
+        counts = tally[decoded.batches.ids[remark.message]]
+        for drift in {reason.drift for reason in remark.reasons}:
+            counts.classes[drift.value] += 1
         counts.warned += remark.verdict is Verdict.WARN
         counts.quarantined += remark.verdict is Verdict.QUARANTINE
         counts.duplicates += remark.verdict is Verdict.DUPLICATE
@@ -180,22 +211,26 @@ def _quarantined(decoded: Decoded, messages: pa.Table, definition: StreamDefinit
     columns["_record"] = [record for _, record in keys]
     columns["opcode"] = origins["opcode"]
     columns["payload"] = [decoded.refused[key] or payload for key, payload in zip(keys, whole, strict=True)]
-    columns["reasons"] = [
-        [
-            {
-                "class": str(reason.drift),
-                "column": reason.column,
-                "expected": reason.expected,
-                "seen": reason.seen_text,
-            }
-            for reason in decoded.reasons[key]
-            if reason.verdict is Verdict.QUARANTINE
-        ]
-        for key in keys
-    ]
+    columns["reasons"] = _reason_lists(
+        [[reason for reason in decoded.reasons[key] if reason.verdict is Verdict.QUARANTINE] for key in keys]
+    )
     columns["definition_hash"] = [definition.digest] * len(keys)
     arrays = [
-        column.cast(field.type) if isinstance(column, pa.ChunkedArray) else pa.array(column, field.type)
+        pa.array(column, field.type) if isinstance(column, list) else column.cast(field.type)
         for field, column in ((field, columns[field.name]) for field in QUARANTINE_SCHEMA)
     ]
     return pa.Table.from_arrays(arrays, schema=QUARANTINE_SCHEMA)
+
+
+def _reason_lists(lists: list[list[Reason]]) -> pa.ListArray:
+    reasons = list(chain.from_iterable(lists))
+    fields = {
+        "class": [reason.drift.value for reason in reasons],
+        "column": [reason.column for reason in reasons],
+        "expected": [reason.expected for reason in reasons],
+        "seen": [reason.seen_text for reason in reasons],
+    }
+    structs = pa.StructArray.from_arrays(
+        [pa.array(fields[each.name], each.type) for each in REASON], fields=list(REASON)
+    )
+    return pa.ListArray.from_arrays(np.cumsum([0, *map(len, lists)], dtype=np.int32), structs)

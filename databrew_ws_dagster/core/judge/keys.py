@@ -56,6 +56,8 @@ def find_repeats(rows: pa.Table, *, definition: StreamDefinition, known_rows: Kn
 
 def _repeated(rows: pa.Table, primary_key: tuple[str, ...]) -> npt.NDArray[np.int64]:
     """Pairs (first row with the key, later row with it), ordered by the later row."""
+    if len(primary_key) == 1 and len(pc.unique(rows[primary_key[0]])) == rows.num_rows:
+        return np.empty((0, 2), dtype=np.int64)
     numbered = rows.select(primary_key).append_column(_ROW, pa.array(np.arange(rows.num_rows)))
     grouped = numbered.group_by(list(primary_key), use_threads=False).aggregate([(_ROW, "min"), (_ROW, "count")])
     if grouped.num_rows == rows.num_rows:

@@ -62,7 +62,9 @@ def judge_message(payload: bytes, *, is_binary: bool, definition: StreamDefiniti
     if document.root.kind is not Kind.OBJECT:
         reason = diagnose_root(document.root, document.text, definition, None)
         return JudgedMessage(reasons=[*document.reasons, *reason])
-    record = judge_record(document.root, document.text, definition.columns, is_sensitive=is_sensitive)
+    record = judge_record(
+        document.root, document.text, definition.columns, contract=definition.contract, is_sensitive=is_sensitive
+    )
     diagnosis = diagnose_root(document.root, document.text, definition, record)
     if diagnosis:
         # It is no record of this stream at all: what each column misses would only repeat that.
@@ -105,7 +107,9 @@ def _judge_unwrapped(
             record = RecordJudgement()
             record.reasons.append(_reason(Drift.POSITIONAL_ARRAY, f"{path}[{index}]", "object", describe(element)))
         else:
-            record = judge_record(element, document.text, definition.columns, is_sensitive=is_sensitive)
+            record = judge_record(
+                element, document.text, definition.columns, contract=definition.contract, is_sensitive=is_sensitive
+            )
         record.reasons[:0] = document.reasons
         message.records.append(JudgedRecord(record, raw))
     message.reasons = []

@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from databrew_ws_dagster.core.definition import Column
+from databrew_ws_dagster.core.definition.contract import Contract
 from databrew_ws_dagster.core.drift import CATALOGUE, Drift, Verdict
 from databrew_ws_dagster.core.finding import Reason
 from databrew_ws_dagster.core.judge.document import child_path
-from databrew_ws_dagster.core.judge.json_text import Kind, Node, parse_value
+from databrew_ws_dagster.core.judge.json_text import Kind, Node
+from databrew_ws_dagster.core.judge.reasons import bounded
 from databrew_ws_dagster.core.judge.redact import redact
-from databrew_ws_dagster.core.judge.scalars import NUMERIC, read_number, read_text
+from databrew_ws_dagster.core.judge.scalars import NUMERIC, number_in_text, read_number, read_text
 from databrew_ws_dagster.core.judge.similar_keys import Candidate, find_candidate
 from databrew_ws_dagster.core.types import Scalar
 
 RESERVED_PREFIX = "_"
+NUMBER_IN_STRING = "number in a string"
+"""What is seen where a string holds a number that could be kept exactly."""
+INEXACT_IN_STRING = "number in a string, not to be kept exactly"
+
 _SAMPLE_CHARACTERS = 200
 _MAX_NUMBER_CHARACTERS = 400
 _NUMBER_TEXT = re.compile(
@@ -72,31 +78,19 @@ def worst_verdict(reasons: Sequence[Reason]) -> Verdict:
     return next((worst for worst in (Verdict.QUARANTINE, Verdict.WARN) if worst in verdicts), Verdict.ACCEPT)
 
 
-def judge_record(node: Node, text: str, columns: Sequence[Column], *, is_sensitive: bool) -> RecordJudgement:
+def judge_record(
+    node: Node, text: str, columns: Sequence[Column], *, contract: Contract, is_sensitive: bool
+) -> RecordJudgement:
     """Judge one object.
 
     Args:
         text: The document that `node` is a part of.
+        contract: Says which values are converted, and which that are accepted by default are to be spoken of.
         is_sensitive: Samples of undeclared fields may show their shape only.
     """
-    walk = _Walk(text, RecordJudgement(), is_sensitive=is_sensitive)
+    walk = _Walk(text, RecordJudgement(), contract, is_sensitive=is_sensitive)
     walk.out.values = walk.object(node, columns, "", is_nested=False)
-    return walk.out
-
-
-def judge_undeclared(members: Mapping[str, str], *, is_sensitive: bool) -> RecordJudgement:
-    """Judge only the undeclared members, as JSON text by key, of a record whose declared ones are all there."""
-    out = RecordJudgement()
-    for key, text in members.items():
-        walk = _Walk(text, out, is_sensitive=is_sensitive)
-        walk.unexpected(key, parse_value(text), "", is_explained=False, is_nested=False)
-    return out
-
-
-def read_value(node: Node, text: str, column: Column) -> RecordJudgement:
-    """Judge one value as if it stood at the root under `column`: evidence for a rename."""
-    walk = _Walk(text, RecordJudgement(), is_sensitive=True)
-    walk.out.values = {column.name: walk.column(node, column, column.name, is_nested=False)}
+    walk.out.reasons = bounded(walk.out.reasons)
     return walk.out
 
 
@@ -104,6 +98,7 @@ def read_value(node: Node, text: str, column: Column) -> RecordJudgement:
 class _Walk:
     text: str
     out: RecordJudgement
+    contract: Contract
     is_sensitive: bool
     is_inside_sensitive: bool = False
 
@@ -160,6 +155,7 @@ class _Walk:
             self.count_missing(column, path)
         elif column.nullable:
             self.count_missing(column, path)
+            self.mind(Drift.MISSING_NULLABLE, path, column, "no such key")
         else:
             fitting = [key for key in undeclared if key not in explained][:2]
             hint = ""
@@ -170,6 +166,7 @@ class _Walk:
     def absent_nested(self, column: Column, path: str, candidate: Candidate | None) -> None:
         if column.nullable:
             self.count_missing(column, path)
+            self.mind(Drift.MISSING_NULLABLE, path, column, "no such key")
             return
         hint = f"; {_quoted(candidate.key)} may be it" if candidate else ""
         self.add(Drift.NESTED_MISSING, path, f"{column.databrew_type}", f"no such key{hint}")
@@ -178,10 +175,18 @@ class _Walk:
         if column.nullable:
             self.out.missing.append(path)
 
+    def mind(self, drift: Drift, path: str, column: Column, seen: str) -> None:
+        """Note what is accepted by default, if the contract asks for it."""
+        if self.contract.minds(drift):
+            self.add(drift, path, f"{column.databrew_type}", seen, verdict=Verdict.WARN)
+
     def fits(self, node: Node, column: Column) -> bool:
+        """Whether a value could stand under a column: evidence for a rename."""
         if node.kind is Kind.NULL:
             return column.nullable
-        return read_value(node, self.text, column).verdict is not Verdict.QUARANTINE
+        trial = _Walk(self.text, RecordJudgement(), self.contract, is_sensitive=True)
+        trial.column(node, column, column.name, is_nested=False)
+        return trial.out.verdict is not Verdict.QUARANTINE
 
     def unexpected(self, key: str, node: Node, path: str, *, is_explained: bool, is_nested: bool) -> None:
         name = f"{path}.{key}" if path else key
@@ -206,6 +211,7 @@ class _Walk:
         if node.kind is Kind.NULL:
             if column.nullable:
                 self.out.nulls.append(path)
+                self.mind(Drift.EXPLICIT_NULL, path, column, "null")
             else:
                 self.add(Drift.NULL_REQUIRED, path, f"{column.databrew_type}", "null")
             return None
@@ -217,6 +223,7 @@ class _Walk:
             return None
         if not node.elements:
             self.out.empty_lists.append(path)
+            self.mind(Drift.EMPTY_LIST, path, column, "empty list")
         return [self.element(child, column, f"{path}[{index}]") for index, child in enumerate(node.elements)]
 
     def element(self, node: Node, column: Column, path: str) -> Any:
@@ -247,13 +254,28 @@ class _Walk:
             drift = _type_change(scalar, node)
             if is_nested:
                 drift = Drift.ELEMENT_TYPE if is_element else Drift.NESTED_TYPE
-            self.mismatch(drift, node, column, path, str(scalar))
-            return None
+            return self.converted(drift, node, column, path)
         if reading.defect:
             defect = reading.defect
             sample = self.sample(node, is_sensitive=column.sensitive)
             self.add(defect.drift, path, defect.expected, defect.seen, sample, verdict=defect.verdict)
         return reading.value
+
+    def converted(self, drift: Drift, node: Node, column: Column, path: str) -> Any:
+        """A scalar of another type: what it is as the declared one, if nothing is lost and the contract wants it."""
+        scalar = column.databrew_type.scalar
+        value: Any = None
+        seen = describe(node)
+        if scalar is Scalar.STRING:
+            value = node.text  # of a number or boolean, exactly as written
+        elif scalar in NUMERIC and seen == NUMBER_IN_STRING:
+            value = number_in_text(node.text, scalar)
+            seen = seen if value is not None else INEXACT_IN_STRING
+        is_converted = value is not None and self.contract.converts(drift)
+        verdict = Verdict.WARN if is_converted else None
+        sample = self.sample(node, is_sensitive=column.sensitive)
+        self.add(drift, path, str(scalar), seen, sample, verdict=verdict)
+        return value if is_converted else None
 
     def json(self, node: Node, column: Column, path: str, *, is_element: bool) -> Any:
         if column.is_free_form:
@@ -282,7 +304,7 @@ def describe(node: Node) -> str:
     if node.kind is Kind.NUMBER:
         return "number" if any(char in ".eE" for char in node.text) else "integer"
     if node.kind is Kind.STRING:
-        return "number in a string" if _is_number_text(node.text) else "string"
+        return NUMBER_IN_STRING if _is_number_text(node.text) else "string"
     return node.kind.value
 
 

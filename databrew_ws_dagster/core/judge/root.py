@@ -5,7 +5,7 @@ Judges the root only; fields are `record`'s business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from databrew_ws_dagster.core.definition import StreamDefinition
@@ -39,6 +39,10 @@ _CONTROL_KEYS = frozenset(
 _ANSWER_KEYS = frozenset({"result", "success", "ok"})
 """Keys that answer a request with a literal: true or null for yes, false for no."""
 _ERROR_KEYS = frozenset({"error", "errors", "err", "errorcode", "errormessage", "errormsg"})
+_CODE_KEYS = frozenset({"code", "status", "statuscode", "errno", "retcode", "ret"})
+_TEXT_KEYS = frozenset({"message", "msg", "reason", "description", "detail", "info", "text"})
+"""Beside a code they say what it means."""
+_ANSWER_WORDS = frozenset({"ok", "okay", "done", "true"})
 _CONTROL_WORDS = (
     *("heartbeat", "ping", "pong", "subscri", "ack", "welcome", "hello", "connected", "keepalive", "keep-alive"),
     *("auth", "login", "logon", "logged", "system", "status", "info", "hb", "confirm", "ready", "open", "session"),
@@ -140,6 +144,16 @@ def diagnose_root(root: Node, text: str, definition: StreamDefinition, record: R
     return _diagnose_control(root, keys & names if record is not None else set(), sample)
 
 
+def names_its_type(keys: Iterable[str]) -> bool:
+    """Whether a key tells of what type a message is: with declared keys beside it, only that makes it control."""
+    return any(key.lower().replace("_", "") in _DISCRIMINATORS for key in keys)
+
+
+def looks_like_control(root: Node) -> bool:
+    """Whether a message that no definition describes yet reads like an acknowledgement, a heartbeat or an error."""
+    return bool(_diagnose_control(root, set(), lambda _node: ""))
+
+
 def _diagnose_array(root: Node, text: str, definition: StreamDefinition) -> Reason:
     elements = root.elements or []
     count = len(elements)
@@ -150,7 +164,8 @@ def _diagnose_array(root: Node, text: str, definition: StreamDefinition) -> Reas
         )
     tried = elements[:_MAX_RECORDS_TRIED]
     valid = sum(
-        judge_record(element, text, definition.columns, is_sensitive=True).verdict is not Verdict.QUARANTINE
+        judge_record(element, text, definition.columns, contract=definition.contract, is_sensitive=True).verdict
+        is not Verdict.QUARANTINE
         for element in tried
     )
     return _reason(
@@ -221,6 +236,10 @@ def _diagnose_control(root: Node, at_root: set[str], sample: Callable[[Node], st
         key, node = next(folded[key] for key in folded if key in _ERROR_KEYS)
         if node.kind is not Kind.NULL:
             return [_control(key, sample(node), is_error=True)]
+    if not at_root and _TEXT_KEYS & folded.keys():
+        for key, node in (folded[name] for name in folded if name in _CODE_KEYS):
+            if node.kind is Kind.NUMBER and is_integer_token(node.text):
+                return [_control(key, sample(node), is_error=not _means_success(node.text))]
     for name in _DISCRIMINATORS:
         if name not in folded:
             continue
@@ -230,7 +249,7 @@ def _diagnose_control(root: Node, at_root: set[str], sample: Callable[[Node], st
         word = node.text.lower()
         if any(part in word for part in _ERROR_WORDS):
             return [_control(key, sample(node), is_error=True)]
-        if any(word.startswith(part) or word.endswith(part) for part in _CONTROL_WORDS):
+        if word in _ANSWER_WORDS or any(word.startswith(part) or word.endswith(part) for part in _CONTROL_WORDS):
             return [_control(key, sample(node), is_error=False)]
     if at_root:
         return []
@@ -240,6 +259,11 @@ def _diagnose_control(root: Node, at_root: set[str], sample: Callable[[Node], st
         if name in _ANSWER_KEYS and node.kind in (Kind.BOOLEAN, Kind.NULL):
             return [_control(key, sample(node), is_error=node.text == "false")]
     return []
+
+
+def _means_success(code: str) -> bool:
+    """Whether a code says that all went well: 0, or one of HTTP's."""
+    return code == "0" or (len(code) == 3 and code.startswith("2"))
 
 
 def _control(key: str, sample: str, *, is_error: bool) -> Reason:

@@ -1,6 +1,7 @@
 """Reads one JSON token as a declared scalar type, exactly or not at all.
 
-Token types must match: nothing is coerced. What a mismatch is called, and where it stood, is `record`'s.
+Token types must match: a number inside a string is another question, with a function of its own. What a mismatch is
+called, and where it stood, is `record`'s.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _MAX_INTEGER_DIGITS = 20
 _MAX_FLOAT_DIGITS = 400
 """An integer of more digits is beyond every float; converting longer ones would cost more than a message may."""
 
+_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?\Z")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _MAC = re.compile(r"[0-9a-fA-F]{2}([:-])(?:[0-9a-fA-F]{2}\1){4}[0-9a-fA-F]{2}\Z")
 _DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})\Z")
@@ -97,6 +99,21 @@ def _read_float(token: str, scalar: Scalar) -> Reading:
     elif value == 0.0 and not number_value(token).is_zero:
         return Reading(value, Defect(Drift.UNDERFLOW, Verdict.WARN, f"{scalar} other than 0", "number rounded to 0"))
     return Reading(value)
+
+
+def number_in_text(text: str, scalar: Scalar) -> Any:
+    """The number that a text spells as JSON would, if a numeric type holds it without loss or surprise; else None.
+
+    `" 17"`, `"017"`, `"+1"` and `"NaN"` are no such text; `"17.0"` is none for an integer, `"-0"` for no type.
+    """
+    if len(text) > _MAX_FLOAT_DIGITS or text == "-0" or not _JSON_NUMBER.match(text):
+        return None
+    reading = read_number(text, scalar)
+    if reading.defect is not None:
+        return None
+    # The token of a number may be rounded silently when it has a point or an exponent; text is held to more.
+    is_rounded = scalar in FLOATS and number_value(text).is_integral and Decimal(text) != Decimal(reading.value)
+    return None if is_rounded else reading.value
 
 
 def _nearest_float32(token: str, value: float) -> float:

@@ -12,9 +12,9 @@ from itertools import groupby
 import numpy as np
 import pyarrow as pa
 
+from databrew_ws_dagster.core.definition.contract import Contract
 from databrew_ws_dagster.core.drift import CATALOGUE, Drift, Verdict
-from databrew_ws_dagster.core.finding import Finding, Position
-from databrew_ws_dagster.core.judge.decoded import general_path
+from databrew_ws_dagster.core.finding import Finding, Position, general_path
 from databrew_ws_dagster.core.judge.judgement import Remark, Tally
 from databrew_ws_dagster.core.seen import Seen
 
@@ -34,7 +34,12 @@ _STRUCTURAL = frozenset(
 
 
 def find_mixed_versions(
-    remarks: Sequence[Remark], *, messages: pa.Table, batch_ids: list[str], tally: Mapping[str, Tally]
+    remarks: Sequence[Remark],
+    *,
+    messages: pa.Table,
+    batch_ids: list[str],
+    tally: Mapping[str, Tally],
+    contract: Contract,
 ) -> Iterator[Finding]:
     """One finding for each micro-batch in which versions are mixed.
 
@@ -44,7 +49,7 @@ def find_mixed_versions(
         batch_ids: The micro-batch of each message.
     """
     shapes = {remark.message: shape for remark in remarks if (shape := _shape(remark)) != AS_DECLARED}
-    if not shapes:
+    if not shapes or contract.is_silent(Drift.MIXED_VERSIONS, Verdict.OBSERVE):
         return
     control = {remark.message for remark in remarks if remark.verdict is Verdict.CONTROL}
     start = 0

@@ -6,9 +6,11 @@ Types and decoders only; what msgspec does not check is `columnar`'s to guard.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 
 from databrew_ws_dagster.core.definition import Column, StreamDefinition
 from databrew_ws_dagster.core.judge.message import records_path
@@ -19,8 +21,15 @@ _ESCAPES = re.compile(rb"\\.")
 _MAX_BRACKETS = 100
 """Text with fewer opening brackets cannot nest deeper than allowed, wherever in a message it stands."""
 
-_decode_any = msgspec.json.Decoder().decode
-_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_QUOTE = ord('"')
+
+REFUSED: Any = object()
+"""Stands for what a decoder refused."""
+
+decode_any = msgspec.json.Decoder().decode
+"""Any JSON, but without a word about duplicate keys."""
+decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+"""The members of an object as raw JSON; of duplicate keys the last. What a string holds may not even be UTF-8."""
 _encoder = msgspec.json.Encoder()
 
 
@@ -29,30 +38,58 @@ def field_name(position: int) -> str:
     return f"f{position}"
 
 
-def record_type(
-    columns: tuple[Column, ...], name: str = "Record", *, forbids_undeclared: bool = True
-) -> type[msgspec.Struct]:
+def record_type(columns: tuple[Column, ...], name: str = "Record") -> type[msgspec.Struct]:
     """A struct whose attributes `f0`, `f1`, … are the columns; undeclared keys below the root are an error.
 
     A nullable column that is left out is `UNSET`, so that missing and null stay apart.
     """
     fields: list[Any] = []
     for position, column in enumerate(columns):
-        wire: Any = _column_type(column, f"{name}_{position}")
-        if not column.nullable:
-            fields.append((field_name(position), wire))
-        elif column.is_free_form and not column.databrew_type.is_list:
-            fields.append((field_name(position), msgspec.Raw | msgspec.UnsetType, msgspec.UNSET))
+        wire = _field_type(column, f"{name}_{position}")
+        if column.nullable:
+            fields.append((field_name(position), wire | msgspec.UnsetType, msgspec.UNSET))
         else:
-            fields.append((field_name(position), wire | None | msgspec.UnsetType, msgspec.UNSET))
+            fields.append((field_name(position), wire))
     return msgspec.defstruct(
         name,
         fields,
         rename={field_name(position): column.name for position, column in enumerate(columns)},
-        forbid_unknown_fields=forbids_undeclared,
+        forbid_unknown_fields=True,
         kw_only=True,
         gc=False,
     )
+
+
+def row_type(columns: tuple[Column, ...]) -> type[msgspec.Struct]:
+    """A struct like that of `record_type`, to be filled by position with values that were decoded one by one."""
+    return msgspec.defstruct("Row", [(field_name(position), Any) for position in range(len(columns))], gc=False)
+
+
+def column_decoder(column: Column) -> Callable[[bytes | msgspec.Raw], Any]:
+    """Decodes one value of a top-level column, and refuses what a record's decoder refuses there.
+
+    Raises:
+        ValueError: a name inside the column holds a quote or a backslash, which msgspec cannot match.
+    """
+    if column.is_free_form and not column.databrew_type.is_list:
+        return _decode_free_form if column.nullable else _decode_free_form_but_null
+    return msgspec.json.Decoder(_field_type(column, "Value"), strict=True).decode
+
+
+def _decode_free_form(text: bytes | msgspec.Raw) -> msgspec.Raw:
+    return msgspec.Raw(text)
+
+
+def _decode_free_form_but_null(text: bytes | msgspec.Raw) -> msgspec.Raw:
+    if bytes(text) in (b"", b"null"):
+        raise ValueError("no value")
+    return msgspec.Raw(text)
+
+
+def _field_type(column: Column, name: str) -> Any:
+    wire = _column_type(column, name)
+    is_plain = not column.nullable or (column.is_free_form and not column.databrew_type.is_list)
+    return wire if is_plain else wire | None
 
 
 def _column_type(column: Column, name: str) -> Any:
@@ -88,18 +125,31 @@ def message_decoder(definition: StreamDefinition) -> tuple[msgspec.json.Decoder[
     return msgspec.json.Decoder(wire, strict=True), len(path)
 
 
-def members_of(text: bytes) -> dict[str, msgspec.Raw]:
-    """The members of an object as raw JSON.
-
-    Raises:
-        ValueError: the text is not an object (`msgspec.DecodeError` is one too).
-    """
-    return _decode_members(text)
+def decode_each(decode: Callable[[Any], Any], texts: Iterable[bytes | msgspec.Raw]) -> tuple[list[Any], list[int]]:
+    """Decode texts one by one: their values, with `REFUSED` for what cannot be decoded, and the positions of that."""
+    values: list[Any] = []
+    refused: list[int] = []
+    rest = map(decode, texts)
+    while True:
+        try:
+            # Runs without a step of Python as long as all is well; up to an error, the list keeps what it got.
+            values.extend(rest)
+        except (ValueError, RecursionError):
+            refused.append(len(values))
+            values.append(REFUSED)
+        else:
+            return values, refused
 
 
 def quote_count(text: bytes) -> int:
     """How many quotes begin or end a key or string in JSON text."""
-    return (_ESCAPES.sub(b"", text) if b"\\" in text else text).count(b'"')
+    plain = _ESCAPES.sub(b"", text) if b"\\" in text else text
+    return int(np.count_nonzero(np.frombuffer(plain, np.uint8) == _QUOTE))
+
+
+def may_nest_too_deep(text: bytes) -> bool:
+    """Whether text has so many brackets that the thorough parser must say how deep it nests."""
+    return text.count(b"{") + text.count(b"[") > _MAX_BRACKETS
 
 
 def decode_sound(text: bytes | msgspec.Raw) -> Any:
@@ -109,19 +159,15 @@ def decode_sound(text: bytes | msgspec.Raw) -> Any:
         ValueError: it needs the thorough parser (`msgspec.DecodeError` is one too).
     """
     raw = bytes(text)
-    if raw.count(b"{") + raw.count(b"[") > _MAX_BRACKETS:
+    if may_nest_too_deep(raw):
         raise ValueError("may nest too deep")
-    value = _decode_any(raw)
+    value = decode_any(raw)
     # A parser drops duplicate keys silently, and then the text written anew has fewer quotes.
     if quote_count(raw) != quote_count(_encoder.encode(value)):
         raise ValueError("a key stands twice in one object")
     return value
 
 
-def has_same_quotes(payloads: list[bytes], records: list[msgspec.Struct]) -> bool:
-    """Whether no payload holds a key twice, given the record that each was decoded into.
-
-    A record written anew never has more quotes than what it came from, so the sums are equal only if each
-    pair is.
-    """
-    return quote_count(b"\n".join(payloads)) == quote_count(_encoder.encode_lines(records))
+def has_same_quotes(payload: bytes, record: msgspec.Struct) -> bool:
+    """Whether a payload holds no key twice, given the record that it was decoded into."""
+    return quote_count(payload) == quote_count(_encoder.encode(record))

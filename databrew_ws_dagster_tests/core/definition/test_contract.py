@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from databrew_ws_dagster.core.definition.contract import Action, allowed_actions
-from databrew_ws_dagster.core.drift import CATALOGUE, Drift, Verdict
+from databrew_ws_dagster.core.drift import CATALOGUE, Drift, Severity, Verdict
 from databrew_ws_dagster_tests.core.definition.documents import document, mistakes, only_mistake, parse
 
 
@@ -28,8 +28,20 @@ def test_a_class_without_a_value_to_store_is_refused_with_its_name_line_and_choi
     assert mistake.line == _contract("V01: accept").splitlines().index("    V01: accept") + 1
 
 
-def test_a_class_of_batches_has_nothing_to_set() -> None:
-    assert "refuses no record" in only_mistake(_contract("Q02: accept")).message
+def test_what_is_said_of_batches_can_be_muted_or_softened_and_no_more() -> None:
+    contract = parse(_contract("Q01: warn\n    Q02: accept")).contract
+    assert contract.severity_of(Drift.SILENCE) is Severity.WARN
+    assert contract.severity_of(Drift.SEQUENCE_GAP) is Severity.ERROR
+    assert contract.is_silent(Drift.VOLUME_COLLAPSE, Verdict.OBSERVE)
+    assert not contract.is_silent(Drift.SILENCE, Verdict.OBSERVE)
+    assert only_mistake(_contract("Q02: fail")).message == (
+        "Q02 (volume collapsed) cannot be set to fail: it is about a batch or a window, of which every record may be "
+        "good; allowed: accept, warn"
+    )
+
+
+def test_a_class_that_is_settled_elsewhere_is_refused_with_the_place() -> None:
+    assert "set contract.quarantine_share" in only_mistake(_contract("Q05: warn")).message
 
 
 def test_an_unknown_code_and_an_unknown_action_are_both_named() -> None:

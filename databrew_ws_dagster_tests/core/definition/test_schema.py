@@ -41,7 +41,6 @@ RULES_BEYOND_A_SCHEMA: dict[str, dict[str, Any]] = {
     "credentials in clear text": {"config": {"url": "ws://example.com", "headers": {"A": "b"}}},
     "the inside of a header's value": {"config": {"url": "wss://h", "headers": {"A": "b\r\n"}}},
     "a header of the handshake": {"config": {"url": "wss://h", "headers": {"Host": "b"}}},
-    "an action that a drift class cannot have": {"contract": {"classes": {"V01": "accept"}}},
     "an error from a smaller share on than the warning": {"contract": {"quarantine_share": {"warn": 0.5}}},
     "a check that values of the type cannot be held against": {
         "columns": [{"name": "a", "databrewType": "Boolean", "checks": {"min": 1}}]
@@ -152,7 +151,12 @@ _BAD: list[dict[str, Any]] = [
     *_each("batch", None, [], {"messages": 0}, {"messages": "5"}, {"interval": -1}, {"x": 1}),
     *_each("decode", {"records": ""}, {"ignore": [{}]}, {"ignore": [{"field": "a", "values": [[]]}]}),
     *_each(
-        "contract", {"classes": {"F99": "warn"}}, {"classes": {"F01": "ignore"}}, {"classes": ["F01"]}, {"F01": "warn"}
+        "contract",
+        {"classes": {"F99": "warn"}},
+        {"classes": {"F01": "ignore"}},
+        {"classes": {"V01": "accept"}},
+        {"classes": ["F01"]},
+        {"F01": "warn"},
     ),
     *_each("contract", {"quarantine_share": {"warn": "0%"}}, {"quarantine_share": {"error": 2}}),
     *_each("sequence", {"path": ""}, {"path": "id", "reorder_window": -1}, {"path": "id", "kind": "other"}, "id"),

@@ -24,9 +24,28 @@ CONTRACTED = define(
     "contract:\n  classes: {F01: quarantine, N02: accept, V04: fail, V08: accept, S03: quarantine, T03: accept,"
     " N07: quarantine, K01: accept, K02: fail}\n",
 )
+CONVERTED = define(COLUMNS, "contract:\n  classes: {V02: warn, V03: accept, N03: warn, N06: accept, V16: warn}\n")
+MINDED = define(
+    COLUMNS,
+    "contract:\n  classes: {F03: accept, F05: warn, N08: quarantine, V16: quarantine, N06: warn, F07: quarantine}\n",
+)
 UNWRAPPED_AND_CONTRACTED = define(
     COLUMNS,
-    "decode: {records: data}\ncontract:\n  classes: {F01: quarantine, V04: accept, T03: quarantine, N02: fail}\n",
+    "decode: {records: data}\ncontract:\n"
+    "  classes: {F01: quarantine, V04: accept, T03: quarantine, N02: fail, V02: accept, F05: quarantine}\n",
+)
+
+# Without an `id` this may be a control message.
+TYPED = define(
+    "        - {name: id, databrewType: Int64, pk: true}\n"
+    "        - {name: type, databrewType: String}\n"
+    "        - {name: price, databrewType: Float64, nullable: true}\n"
+)
+# These names cannot be spelled in a struct.
+QUOTED = define(
+    """        - {name: 'a "b"', databrewType: Int64}\n"""
+    """        - {name: 'c\\d', databrewType: String, nullable: true}\n"""
+    """        - {name: price, databrewType: Float64}\n"""
 )
 
 NUMBERS = [
@@ -79,6 +98,8 @@ def values(draw: st.DrawFn, column: Column) -> str:
     """A value that fits its column, seldom one that need not."""
     if draw(st.integers(0, 60)) == 0:
         return draw(any_json)
+    if draw(st.integers(0, 60)) == 0:
+        return draw(st.sampled_from(['"17"', '"0.5"', '"1e2"', '"-0"', '"9007199254740993"', '"n/a"', "17", "true"]))
     if column.nullable and draw(st.integers(0, 9)) == 0:
         return "null"
     if column.databrew_type.is_list:
@@ -110,7 +131,7 @@ def objects(draw: st.DrawFn, columns: tuple[Column, ...]) -> str:
     elif oddity == 4:
         members = draw(st.permutations(members))
     space = draw(st.sampled_from(["", "", " ", "\n"]))
-    return "{" + ("," + space).join(f'"{key}":{space}{value}' for key, value in members) + "}"
+    return "{" + ("," + space).join(f"{json.dumps(key)}:{space}{value}" for key, value in members) + "}"
 
 
 @st.composite
@@ -141,7 +162,7 @@ def payloads(draw: st.DrawFn, definition: StreamDefinition) -> bytes:
 
 def judged_thoroughly(sent: list[bytes], definition: StreamDefinition, opcode: int) -> Judgement:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(columnar._Chunks, "of", lambda _: None)
+        patch.setattr(columnar._ChunkDecoder, "decode", lambda _, chunk, into: range(len(chunk.payloads)))
         return judge_all(sent, definition, opcode=opcode)
 
 
@@ -160,8 +181,8 @@ def comparable(judgement: Judgement) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "definition",
-    [PLAIN, UNWRAPPED, CONTRACTED, UNWRAPPED_AND_CONTRACTED],
-    ids=["plain", "unwrapped", "contracted", "unwrapped and contracted"],
+    [PLAIN, TYPED, QUOTED, UNWRAPPED, CONTRACTED, CONVERTED, MINDED, UNWRAPPED_AND_CONTRACTED],
+    ids=["plain", "typed", "quoted", "unwrapped", "contracted", "converted", "minded", "unwrapped and contracted"],
 )
 def test_both_ways_agree_and_account_for_every_message(definition: StreamDefinition) -> None:
     @given(st.lists(payloads(definition), min_size=1, max_size=16), st.sampled_from([1, 2]))

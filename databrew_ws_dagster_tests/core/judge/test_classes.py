@@ -9,9 +9,11 @@ import zlib
 
 import pytest
 
+from databrew_ws_dagster.core.drift import Drift, Severity
 from databrew_ws_dagster_tests.core.judge.scenario import (
     NULLABLE_COLUMNS,
     define,
+    judge_all,
     outcome,
     raw_record,
     record,
@@ -123,6 +125,9 @@ MESSAGES: dict[str, Case] = {
     "R06 acknowledgement": (b'{"event":"subscribed","channel":"rides"}', "quarantine", ["R06"]),
     "R06 answer": (b'{"result":null,"request":1}', "quarantine", ["R06"]),
     "R06 answer with a flag": (b'{"success":true,"op":"rides"}', "quarantine", ["R06"]),
+    "R06 acknowledgement in a word": (b'{"status":"ok"}', "quarantine", ["R06"]),
+    "R06 code for success": (b'{"code":0,"msg":"success"}', "quarantine", ["R06"]),
+    "R06 not a code alone": (b'{"code":429}', "quarantine", ["F01", "F02"]),
     "R06 not an answer that is content": (b'{"result":{"x":1}}', "quarantine", ["F01", "F02"]),
     "R06 ping": (b'{"ping":1700000000}', "quarantine", ["R06"]),
     "R06 error": (b'{"error":{"code":401,"message":"unauthorized"}}', "quarantine", ["R06"]),
@@ -249,6 +254,23 @@ INVALID_TEXTS = {
 )
 def test_text_of_another_form_is_quarantined(code: str, column: str, text: str) -> None:
     assert outcome(raw_record(f'"{column}":{json.dumps(text)}')) == ("quarantine", [code])
+
+
+@pytest.mark.parametrize(
+    ("payload", "column", "sample", "severity"),
+    [
+        (b'{"code":429,"message":"Too many requests"}', "code", "429", Severity.ERROR),
+        (b'{"retCode":-1121,"msg":"Bad symbol."}', "retCode", "-1121", Severity.ERROR),
+        (b'{"type":"error","data":{}}', "type", '"error"', Severity.ERROR),
+        (b'{"status":200,"message":"fine"}', "status", "200", Severity.INFO),
+        (b'{"status":"ok"}', "status", '"ok"', Severity.INFO),
+    ],
+)
+def test_an_answer_is_told_apart_from_an_error_by_its_word_or_code(
+    payload: bytes, column: str, sample: str, severity: Severity
+) -> None:
+    (finding,) = [each for each in judge_all([payload]).findings if each.drift is Drift.CONTROL_MESSAGE]
+    assert (finding.column, finding.samples, finding.severity) == (column, (sample,), severity)
 
 
 def test_an_oversized_message_is_refused_unread() -> None:

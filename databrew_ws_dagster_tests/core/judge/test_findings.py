@@ -8,7 +8,8 @@ import pytest
 
 from databrew_ws_dagster.core.drift import Drift, Severity
 from databrew_ws_dagster.core.finding import Finding
-from databrew_ws_dagster.core.judge.findings import MAX_COLUMNS, OTHER_COLUMNS
+from databrew_ws_dagster.core.judge.findings import MAX_COLUMNS
+from databrew_ws_dagster.core.judge.reasons import OTHER_COLUMNS
 from databrew_ws_dagster_tests.core.judge.scenario import COLUMNS, define, judge_all, raw_record, record
 
 
@@ -25,7 +26,7 @@ def test_one_change_is_one_finding_however_many_records_have_it() -> None:
     assert (finding.expected, finding.seen) == ("String", "integer x2")
     assert (finding.first.ordinal, finding.last.ordinal) == (6, 7)
     assert finding.samples == ("10", "11")
-    assert "databrewType: Int64" in finding.accept_with
+    assert finding.accept_with == "contract:\n  classes: {N03: warn}"
 
 
 def test_batches_have_findings_of_their_own() -> None:
@@ -37,7 +38,17 @@ def test_batches_have_findings_of_their_own() -> None:
     ("payload", "drift", "yaml"),
     [
         (record(new=1.5), Drift.UNEXPECTED_FIELD, "- name: new\n  databrewType: Float64\n  nullable: true"),
-        (record(medium="12"), Drift.NUMBER_IN_STRING, "- name: medium\n  databrewType: String"),
+        (record(medium="12"), Drift.NUMBER_IN_STRING, "contract:\n  classes: {V02: warn}"),
+        (record(id="12"), Drift.NUMBER_IN_STRING, "contract:\n  classes: {V02: warn}"),
+        (record(medium="1e2"), Drift.NUMBER_IN_STRING, "- name: medium\n  databrewType: String"),
+        (record(note=1.50), Drift.STRING_UNQUOTED, "contract:\n  classes: {V03: warn}"),
+        (record(place={"lat": "1.5"}), Drift.NESTED_TYPE, "contract:\n  classes: {N03: warn}"),
+        (
+            record(place={"lat": True}),
+            Drift.NESTED_TYPE,
+            "- name: place\n  columns:\n    - name: lat\n      databrewType: Boolean",
+        ),
+        (record(counts=["1"]), Drift.ELEMENT_TYPE, "contract:\n  classes: {N06: warn}"),
         (record(name=...), Drift.MISSING_REQUIRED, "- name: name\n  nullable: true"),
         (record(medium=2**40), Drift.OUT_OF_RANGE, "- name: medium\n  databrewType: Int64"),
         (record(medium=[1]), Drift.LIST_SHAPE, "- name: medium\n  databrewType: List<Int32>"),
@@ -53,6 +64,11 @@ def test_batches_have_findings_of_their_own() -> None:
 )
 def test_a_finding_says_what_would_accept_it(payload: bytes, drift: Drift, yaml: str) -> None:
     assert _finding([payload], drift).accept_with == yaml
+
+
+def test_conversion_is_advised_only_if_all_values_concerned_would_be_kept_exactly() -> None:
+    finding = _finding([record(1, medium="12"), record(2, medium="012")], Drift.NUMBER_IN_STRING)
+    assert finding.accept_with == "- name: medium\n  databrewType: String"
 
 
 def test_severity_rises_where_a_key_is_concerned() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from datetime import date
 from decimal import Decimal
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from databrew_ws_dagster.core.judge.number import number_value
-from databrew_ws_dagster.core.judge.scalars import read_number
+from databrew_ws_dagster.core.judge.scalars import FLOATS, NUMERIC, number_in_text, read_number
 from databrew_ws_dagster.core.types import Scalar
 from databrew_ws_dagster_tests.core.judge.scenario import judge_all, raw_record, record, stored
 
@@ -89,3 +90,17 @@ def test_numbers_are_equal_however_they_are_written(number: int, zeros: int, shi
 def test_an_exponent_beyond_all_bounds_costs_nothing() -> None:
     assert number_value("1e" + "9" * 100_000).as_integer(max_digits=20) is None
     assert number_value("0e" + "9" * 100_000).is_zero
+
+
+@given(st.from_regex(r"[ +-]?0{0,2}[0-9]{0,22}\.?[0-9]{0,3}([eE][+-]?[0-9]{1,3})?", fullmatch=True))
+def test_a_number_in_a_string_is_read_as_the_number_without_quotes_or_not_at_all(text: str) -> None:
+    for scalar in NUMERIC:
+        value = number_in_text(text, scalar)
+        if value is None:
+            continue
+        assert json.loads(text) is not None
+        assert read_number(text, scalar).value == value
+        if scalar not in FLOATS:
+            assert str(value) == text
+        elif Fraction(text).denominator == 1:
+            assert Fraction(value) == Fraction(text)
