@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +18,7 @@ from databrew_ws_dagster.storage.sealing import seal_segment
 from databrew_ws_dagster.storage.segment import Record, SegmentHeader, encode_block
 from databrew_ws_dagster.storage.spool import OpenSegment
 from databrew_ws_dagster_tests.capture.scenario import Log, places_in
+from databrew_ws_dagster_tests.torture.mounts import fill, small_tmpfs
 from databrew_ws_dagster_tests.torture.rig import Rig, folder, is_connected, stop
 from databrew_ws_dagster_tests.torture.verdict import Verdict
 
@@ -84,49 +81,19 @@ def _write_segment(places: StreamPlaces) -> tuple[Path, list[bytes]]:
 def full_disk(verdict: Verdict, *, seed: int, runs: int) -> None:
     """A disk that fills up to its last byte within a moment, and is emptied again: capture waits, then goes on."""
     chance = random.Random(seed)
-    with folder() as mount, _small_disk(mount) as problem:
-        if problem is not None:
-            verdict.skipped = problem
-            return
-        with Playground(rate_per_s=500) as playground:
-            rig = Rig(mount, playground.url)
-            filler = mount / "filler"
-            with rig.capture() as process:
-                rig.wait(process, is_connected)
-                for _ in range(runs):
-                    time.sleep(chance.uniform(0.2, 1.0))
-                    _fill(filler)
-                    time.sleep(chance.uniform(1.0, 3.0))
-                    verdict.demand(process.poll() is None, "capture ended on a full disk")
-                    filler.unlink()
-                    rig.wait(process, lambda state: state.status is CaptureStatus.CONNECTED)
-                    verdict.runs += 1
-                stop(process)
-            rig.recover()
-            verdict.judge(Log.of(rig.places), playground.ledger.all())
-
-
-@contextmanager
-def _small_disk(mount: Path) -> Iterator[str | None]:
-    """A disk of 320 MiB at `mount`; else why there is none."""
-    if os.geteuid() != 0:
-        yield "needs root, to mount a small disk"
-        return
-    options = ["mount", "-t", "tmpfs", "-o", "size=320m", "tmpfs", str(mount)]
-    mounted = subprocess.run(options, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        yield f"cannot mount: {mounted.stderr.strip()}"
-        return
-    try:
-        yield None
-    finally:
-        subprocess.run(["umount", "--lazy", str(mount)], check=True)
-
-
-def _fill(file: Path) -> None:
-    with file.open("wb", buffering=0) as filler:
-        try:
-            while True:
-                filler.write(bytes(1 << 20))
-        except OSError:
-            pass
+    with small_tmpfs(mebibytes=320) as mount, Playground(rate_per_s=500) as playground:
+        rig = Rig(mount, playground.url)
+        filler = mount / "filler"
+        with rig.capture() as process:
+            rig.wait(process, is_connected)
+            for _ in range(runs):
+                time.sleep(chance.uniform(0.2, 1.0))
+                fill(filler)
+                time.sleep(chance.uniform(1.0, 3.0))
+                verdict.demand(process.poll() is None, "capture ended on a full disk")
+                filler.unlink()
+                rig.wait(process, lambda state: state.status is CaptureStatus.CONNECTED)
+                verdict.runs += 1
+            stop(process)
+        rig.recover()
+        verdict.judge(Log.of(rig.places), playground.ledger.all())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import time
@@ -13,10 +12,12 @@ from databrew_ws_dagster.playground.server import Playground
 from databrew_ws_dagster.storage.lease import probe_lease
 from databrew_ws_dagster_tests.capture.scenario import Log
 from databrew_ws_dagster_tests.torture.rig import Rig, folder, is_connected, stop
+from databrew_ws_dagster_tests.torture.system import require_program
 from databrew_ws_dagster_tests.torture.verdict import Verdict
 
 _SYSTEM_CALLS = ("write", "fdatasync", "fsync", "rename", "unlink")
 _CALL_WITHIN_S = 20.0
+_FREEZES_S = (5.0, 30.0, 120.0)
 
 
 def kills(verdict: Verdict, *, seed: int, runs: int) -> None:
@@ -40,10 +41,7 @@ def kills(verdict: Verdict, *, seed: int, runs: int) -> None:
 
 def kills_at_system_calls(verdict: Verdict, *, seed: int, runs: int) -> None:
     """kill -9 as the first, second, … write, sync, rename or removal begins."""
-    strace = shutil.which("strace")
-    if strace is None:
-        verdict.skipped = "strace is not installed"
-        return
+    strace = require_program("strace", hint="Debian has it")
     points = [(call, nth) for nth in (1, 2, 3, 5, 8, 13, 21, 34, 55) for call in _SYSTEM_CALLS]
     random.Random(seed).shuffle(points)
     for call, nth in points[:runs]:
@@ -89,15 +87,15 @@ def restarts(verdict: Verdict, *, seed: int, runs: int) -> None:
 
 
 def freezes(verdict: Verdict, *, seed: int, runs: int) -> None:
-    """SIGSTOP for some seconds, as a host does that is short of something; the server waits or gives up."""
-    chance = random.Random(seed)
+    """SIGSTOP for a while, as a host does that is short of something; the server waits or gives up."""
+    del seed
     with folder() as home, Playground(rate_per_s=500) as playground:
         rig = Rig(home, playground.url)
         with rig.capture() as process:
             rig.wait(process, is_connected)
-            for _ in range(runs):
+            for seconds in _FREEZES_S[:runs]:
                 process.send_signal(signal.SIGSTOP)
-                time.sleep(chance.uniform(1.0, 8.0))
+                time.sleep(seconds)
                 process.send_signal(signal.SIGCONT)
                 time.sleep(2.0)
                 verdict.runs += 1

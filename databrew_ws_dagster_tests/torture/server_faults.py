@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
+import random
 import socket
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from databrew_ws_dagster.core.connection_event import Recovered
 from databrew_ws_dagster_tests.capture.scenario import Log
+from databrew_ws_dagster_tests.torture.nchan import Publisher, serving_nchan
 from databrew_ws_dagster_tests.torture.rig import Rig, folder, ids_in, is_connected, stop
+from databrew_ws_dagster_tests.torture.system import SkippedError, debian_packages, require_program
+from databrew_ws_dagster_tests.torture.table import ids_in_table, ingest_pending
 from databrew_ws_dagster_tests.torture.verdict import Verdict
 
 _MESSAGES = 500
@@ -31,32 +36,58 @@ server.on("connection", (socket) => {{
 def websocketd(verdict: Verdict, *, seed: int, runs: int) -> None:
     """A program's lines as messages; it ends its connections without a close frame."""
     del seed
-    program = shutil.which("websocketd")
-    if program is None:
-        verdict.skipped = "websocketd is not installed (Debian has it)"
-        return
     port = _free_port()
-    _receive(verdict, [program, "--address=127.0.0.1", f"--port={port}", "sh", "-c", _SHELL], port=port, runs=runs)
+    with debian_packages("websocketd") as root:
+        program = str(root / "usr/bin/websocketd")
+        _receive(verdict, [program, "--address=127.0.0.1", f"--port={port}", "sh", "-c", _SHELL], port=port, runs=runs)
 
 
 def npm_ws(verdict: Verdict, *, seed: int, runs: int) -> None:
     """The usual server of the JavaScript world: whole and fragmented messages, closed or cut."""
     del seed
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        verdict.skipped = "node and npm are not installed"
-        return
+    node, npm = (require_program(name, hint="Debian has it") for name in ("node", "npm"))
     with folder() as home:
         installed = subprocess.run(
             [npm, "install", "--silent", "--no-audit", "--no-fund", "ws@8"], cwd=home, capture_output=True, check=False
         )
         if installed.returncode:
-            verdict.skipped = "npm cannot install ws"
-            return
+            raise SkippedError("npm cannot install ws")
         port = _free_port()
         script = Path(home, "server.js")
         script.write_text(_JAVASCRIPT)
         _receive(verdict, [node, str(script), str(port)], port=port, runs=runs)
+
+
+def nchan(verdict: Verdict, *, seed: int, runs: int) -> None:
+    """nginx with nchan, asked to resume at each start: what it sent while nobody listened is in the table as well."""
+    chance = random.Random(seed)
+    port = _free_port()
+    with serving_nchan(port) as url, folder() as home, Publisher(port, rate_per_s=300) as publisher:
+        resume = "resume: {path: time, rewind: 2, initial: '0'}"
+        rig = Rig(home, f"{url}?last_event_id={{cursor}}:0", config=[resume])
+        for run in range(runs):
+            with rig.capture() as process:
+                # Before the first durable message there is nothing to resume from, and no gap is proved filled.
+                rig.wait(process, lambda state: is_connected(state) and state.cursor is not None)
+                time.sleep(chance.uniform(0.5, 2.0))
+                if run % 2:
+                    stop(process)
+            time.sleep(chance.uniform(0.0, 2.0))
+            verdict.runs += 1
+        publisher.stop()
+        with rig.capture() as process:
+            rig.wait(process, lambda state: is_connected(state) and state.messages > 0)
+            time.sleep(1.0)
+            stop(process)
+        log = Log.of(rig.places)
+        ingest_pending(rig.file, home=rig.home)
+        rows = ids_in_table(rig)
+        verdict.messages = len(rows)
+        verdict.judge_table(rows, complete=range(1, publisher.published + 1))
+        recovered = sum(isinstance(event, Recovered) for event in log.events)
+        verdict.demand(len(log.gaps) >= runs, f"{len(log.gaps)} gaps for {runs} interruptions")
+        verdict.demand(recovered == len(log.gaps), f"{recovered} of {len(log.gaps)} gaps known to be filled")
+        verdict.fault += f" ({len(log.gaps)} gaps, all filled by replay)"
 
 
 def _free_port() -> int:
@@ -75,6 +106,8 @@ def _receive(verdict: Verdict, command: Sequence[str], *, port: int, runs: int) 
                 rig.wait(process, lambda state: is_connected(state) and state.connection > runs)
                 stop(process)
             log = Log.of(rig.places)
+            ingest_pending(rig.file, home=rig.home)
+            verdict.judge_table(ids_in_table(rig), complete=range(1, _MESSAGES + 1))
     finally:
         server.kill()
         server.wait()

@@ -1,0 +1,1 @@
+"""Canaries: a value is planted where it must not get out, and looked for wherever anything comes out."""
