@@ -1,6 +1,6 @@
-"""`databrew-ws status`: what capture does, per stream, from files alone.
+"""`databrew-ws status`: how each stream is, from files alone.
 
-Reads state, lease and backlog; needs no server and no Dagster.
+Reading is `storage.stream_health`'s; needs no server and no Dagster.
 """
 
 from __future__ import annotations
@@ -9,90 +9,59 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 import click
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from databrew_ws_dagster.core.definition import StreamDefinition
-from databrew_ws_dagster.errors import DefinitionError
-from databrew_ws_dagster.storage.capture_health import problem_of
-from databrew_ws_dagster.storage.capture_state import CaptureState, CaptureStatus, read_state
-from databrew_ws_dagster.storage.definitions import BrokenDefinition, load_definitions
-from databrew_ws_dagster.storage.layout import Layout, StreamPlaces, config_path
-from databrew_ws_dagster.storage.lease import probe_lease
-from databrew_ws_dagster.storage.pending import list_pending
+from databrew_ws_dagster.cli.completing import complete_streams
+from databrew_ws_dagster.cli.streams import check_known, local_streams
+from databrew_ws_dagster.cli.terminal import duration, iso_utc, printable, table_console
+from databrew_ws_dagster.storage.capture_state import CaptureState, CaptureStatus, LaneState
+from databrew_ws_dagster.storage.definitions import BrokenDefinition
+from databrew_ws_dagster.storage.layout import Layout
+from databrew_ws_dagster.storage.stream_health import NEVER_CAPTURED, StreamHealth, read_health
 
 _REFRESH_S = 1.0
-_NOT_RUNNING = "not running"
-_NEVER_CAPTURED = "never captured"
 _BROKEN = "broken definition"
-_PIPE_COLUMNS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class StreamHealth:
-    """One stream, as its files describe it now."""
-
-    stream: str
-    status: str
-    """A `CaptureStatus`; `not running` if the process that wrote the state is gone; or why there is no state."""
-    holder: str | None
-    """The process that captures it; `None` if none does."""
-    state: CaptureState | None
-    backlog: int
-    """Sealed micro-batches that no ingest run has committed yet."""
-    backlog_age_s: float | None
-    """Age of the oldest of them."""
-    is_well: bool
-    """Whether messages arrive and are written and sealed, or the capture was stopped on purpose."""
-    problem: str | None = None
-    """Why not."""
-
-
-def read_health(stream: str, places: StreamPlaces, *, now: datetime) -> StreamHealth:
-    """Read what one stream's files say.
-
-    Args:
-        now: Aware; for ages.
-    """
-    state, holder, pending = read_state(places), probe_lease(places), list_pending(places)
-    oldest = min((batch.sealed_at for batch in pending), default=None)
-    status = str(state.status) if state is not None else _NEVER_CAPTURED
-    if holder is None:
-        is_well = state is not None and state.status is CaptureStatus.STOPPED
-        status = _NOT_RUNNING if state is not None and not is_well else status
-        problem = state.problem if state is not None else None
-    else:
-        problem = problem_of(state, now=now) if state is not None else "it has not written its state"
-        is_well = problem is None
-    return StreamHealth(
-        stream=stream,
-        status=status,
-        holder=str(holder) if holder else None,
-        state=state,
-        backlog=len(pending),
-        backlog_age_s=round((now - oldest).total_seconds(), 1) if oldest else None,
-        is_well=is_well,
-        problem=problem,
-    )
+_COLUMNS = (
+    "stream",
+    "status",
+    "for",
+    "messages/s",
+    "lag",
+    "last gap",
+    "quarantined in 1 h",
+    "last finding",
+    "problem",
+)
 
 
 @click.command(
     "status",
-    epilog="Examples: databrew-ws status · databrew-ws status taxi_rides --json. "
-    "Exit status: 0 all is well, 1 something is not, 2 there is no such stream.",
+    epilog="""\b
+Examples:
+  databrew-ws status
+  databrew-ws status taxi_rides --watch
+  databrew-ws status --json | jq 'select(.is_well | not)'
+
+Exit status: 0 all is well, 1 something is not, 2 there is no such stream.
+""",
 )
-@click.argument("stream", required=False)
+@click.argument("stream", required=False, shell_complete=complete_streams)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per stream and line.")
 @click.option("--watch", is_flag=True, help="Refresh every second until Ctrl-C.")
 @click.pass_context
 def command(context: click.Context, *, stream: str | None, as_json: bool, watch: bool) -> None:
-    """Show what capture does: state, rate, backlog, last problem. All streams, or STREAM only."""
+    """Show how streams are: capture, rate, lag, last gap, what was refused, last finding. All, or STREAM only.
+
+    `lag` is the age of the oldest micro-batch that no ingest run has committed, and how many wait. Capture may be
+    down, Dagster too: all of it is read from files.
+    """
     if as_json and watch:
         raise click.UsageError("--json and --watch exclude each other; call `status --json` again instead")
     layout = Layout.from_environ(os.environ)
@@ -104,41 +73,31 @@ def command(context: click.Context, *, stream: str | None, as_json: bool, watch:
         for health in healths:
             click.echo(json.dumps(asdict(health), default=datetime.isoformat))
     else:
-        # A pipe has no width of its own; the default of 80 columns would cut what a script looks for.
-        console = Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
-        console.print(_table(healths))
+        table_console().print(_table(healths))
     context.exit(0 if all(health.is_well for health in healths) else 1)
 
 
 def _read_all(layout: Layout, stream: str | None) -> list[StreamHealth]:
-    folder = layout.home / "spool"
-    captured = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
-    defined = {found.name: found for found in _read_definitions()}
-    names = sorted(captured | defined.keys())
-    if stream is not None and stream not in names:
-        known = ", ".join(names) or "none yet"
-        raise click.UsageError(f"no stream {stream!r} is defined, or captured under {layout.home}; known: {known}")
+    known = local_streams(layout)
+    if stream is not None:
+        check_known(stream, known, layout=layout)
     now = datetime.now(UTC)
-    healths = [read_health(name, layout.stream(name), now=now) for name in names if stream in (None, name)]
-    return [_with_definition(health, defined.get(health.stream)) for health in healths]
+    healths = []
+    for name, found in known.items():
+        if stream in (None, name):
+            health = read_health(name, layout.stream(name), now=now)
+            healths.append(_with_mistake(health, found) if isinstance(found, BrokenDefinition) else health)
+    return healths
 
 
-def _read_definitions() -> tuple[StreamDefinition | BrokenDefinition, ...]:
-    """What is defined here; nothing if there is no such folder, for status also serves a bare spool."""
-    try:
-        return load_definitions(config_path(os.environ), os.environ)
-    except DefinitionError:
-        return ()
-
-
-def _with_definition(health: StreamHealth, found: StreamDefinition | BrokenDefinition | None) -> StreamHealth:
-    if not isinstance(found, BrokenDefinition):
-        return health
-    status = _BROKEN if health.state is None else health.status
-    return replace(health, status=status, is_well=False, problem=f"{found.file}: {found.error.mistakes[0]}")
+def _with_mistake(health: StreamHealth, broken: BrokenDefinition) -> StreamHealth:
+    status = _BROKEN if health.status == NEVER_CAPTURED else health.status
+    return replace(health, status=status, is_well=False, problem=f"{broken.file}: {broken.error.mistakes[0]}")
 
 
 def _watch(layout: Layout, stream: str | None) -> None:
+    if not sys.stdout.isatty():
+        raise click.UsageError("--watch needs a terminal; for a script, call `status --json` again and again")
     with Live(_table(_read_all(layout, stream)), auto_refresh=False) as live:
         try:
             while True:
@@ -149,29 +108,57 @@ def _watch(layout: Layout, stream: str | None) -> None:
 
 
 def _table(healths: list[StreamHealth]) -> Table:
-    table = Table("stream", "status", "for", "messages/s", "messages", "gaps", "last gap", "backlog", "problem")
+    table = Table(*_COLUMNS)
+    now = datetime.now(UTC)
     for health in healths:
-        state = health.state
-        backlog = str(health.backlog)
-        if health.backlog_age_s is not None:
-            backlog += f", oldest {_duration(health.backlog_age_s)}"
-        # Text, because a problem may quote a server, and square brackets would be taken for markup.
+        # Text, because what a server or a message says may hold square brackets, which would be taken for markup.
         table.add_row(
             health.stream,
             Text(health.status, style="green" if health.is_well else "red"),
-            _duration((datetime.now(UTC) - state.since).total_seconds()) if state else "",
-            f"{state.messages_per_s:g}" if state and health.holder else "",
-            str(state.messages) if state else "",
-            str(state.gaps) if state else "",
-            (state.last_gap or "") if state else "",
-            backlog,
-            Text(health.problem or ""),
+            _since(health.state, now),
+            f"{health.state.messages_per_s:g}" if health.state and health.holder else "",
+            _lag(health),
+            Text(printable((health.state and health.state.last_gap) or "")),
+            f"{health.quarantined_last_hour:,}",
+            Text(_last_finding(health)),
+            Text(printable(health.problem or "")),
         )
+        for cells in _lane_rows(health, now):
+            table.add_row(*cells)
     return table
 
 
-def _duration(seconds: float) -> str:
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"
+def _since(state: CaptureState | LaneState | None, now: datetime) -> str:
+    """Age of the connection; where there is none, how long the state of affairs has lasted."""
+    since = None
+    if isinstance(state, CaptureState):
+        since = state.since
+    if state is not None and state.status is CaptureStatus.CONNECTED and state.connected_at is not None:
+        since = state.connected_at
+    return duration((now - since).total_seconds()) if since else ""
+
+
+def _lag(health: StreamHealth) -> str:
+    if health.lag_s is None:
+        return ""
+    return f"{duration(health.lag_s)}, {health.backlog} micro-batch{'es' if health.backlog > 1 else ''}"
+
+
+def _last_finding(health: StreamHealth) -> str:
+    last = health.last_finding
+    if last is None:
+        return ""
+    place = f" in {printable(last.column)}" if last.column else ""
+    return f"{last.severity} {last.drift_class} {last.title}{place}, {iso_utc(last.at)}"
+
+
+def _lane_rows(health: StreamHealth, now: datetime) -> Iterator[tuple[str | Text, ...]]:
+    """A row for each connection, where a capture keeps several at once."""
+    lanes = health.state.lanes if health.state and health.holder else ()
+    if len(lanes) < 2:
+        return
+    for number, lane in enumerate(lanes, start=1):
+        style = "green" if lane.status is CaptureStatus.CONNECTED else "red"
+        blank = [""] * (len(_COLUMNS) - 4)
+        problem = printable(lane.problem or lane.url)
+        yield f"  connection {number}", Text(str(lane.status), style=style), _since(lane, now), *blank, Text(problem)

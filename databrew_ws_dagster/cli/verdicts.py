@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from databrew_ws_dagster.cli.terminal import printable
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.core.drift import Verdict
 from databrew_ws_dagster.core.finding import Finding, Reason
@@ -142,19 +143,19 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def _block(finding: Finding) -> Iterable[str]:
-    place = f" in {_printable(finding.column)}" if finding.column else ""
+    place = f" in {printable(finding.column)}" if finding.column else ""
     yield f"{finding.severity.upper()} {finding.drift} {finding.title}{place}"
-    yield f"  expected  {_printable(finding.expected)}"
-    yield f"  seen      {_printable(finding.seen)}"
+    yield f"  expected  {printable(finding.expected)}"
+    yield f"  seen      {printable(finding.seen)}"
     yield (
         f"  where     {finding.count:,} of {finding.records:,} records ({finding.share:.2%}), "
         f"messages {finding.first.ordinal} to {finding.last.ordinal}: {_consequence(finding)}"
     )
     for sample in finding.samples:
-        yield f"  sample    {_printable(sample)}"
+        yield f"  sample    {printable(sample)}"
     if finding.accept_with:
         yield "  to accept it, change the definition:"
-        yield from (f"    {_printable(line)}" for line in finding.accept_with.splitlines())
+        yield from (f"    {printable(line)}" for line in finding.accept_with.splitlines())
 
 
 def _consequence(finding: Finding) -> str:
@@ -163,8 +164,3 @@ def _consequence(finding: Finding) -> str:
         Verdict.WARN: "accepted",
         Verdict.DUPLICATE: "dropped, the row is there once",
     }.get(finding.verdict, "no row concerned")
-
-
-def _printable(text: str) -> str:
-    """Text without characters that a terminal would act on; keys of messages may hold any."""
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)

@@ -1,6 +1,6 @@
 """Recorded messages in a file: JSON lines with `payload`, or `opcode` and `payload_b64`; or one message a line.
 
-Reads, one line at a time, however long the file; serving what was read is `playground.replay`'s business.
+Reads and writes, one line at a time, however long the file; serving what was read is `playground.replay`'s business.
 """
 
 from __future__ import annotations
@@ -12,8 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from databrew_ws_dagster.errors import StorageError
+
+if TYPE_CHECKING:  # playing a file needs no Arrow
+    from databrew_ws_dagster.storage.received import ReceivedMessage
 
 _TIMES_S = range(-62_135_596_800, 253_402_300_800)
 """The years 1 to 9999, all that a timestamp can hold."""
@@ -68,6 +72,36 @@ def read_raw_recording(file: Path) -> Iterator[RecordedMessage]:
     """
     for _, line in _lines(file):
         yield RecordedMessage(Opcode.TEXT, line.removesuffix(b"\n").removesuffix(b"\r"))
+
+
+def recorded(message: ReceivedMessage) -> RecordedMessage:
+    """A message of the lake as one of a recording."""
+    position = message.position
+    return RecordedMessage(
+        Opcode(int(message.opcode)), message.payload, position.received_at.timestamp(), position.connection
+    )
+
+
+def recording_line(message: RecordedMessage) -> dict[str, object]:
+    """A message as `read_recording` reads it back, to be written as one line of JSON.
+
+    The payload is plain text wherever that keeps every byte; what the recording does not tell is left out.
+    """
+    line: dict[str, object] = {
+        "received_at": message.received_at_s,
+        "connection": message.connection,
+        "batch": message.batch,
+    }
+    return _payload_of(message) | {name: value for name, value in line.items() if value is not None}
+
+
+def _payload_of(message: RecordedMessage) -> dict[str, object]:
+    if message.opcode is Opcode.TEXT:
+        try:
+            return {"payload": message.payload.decode()}
+        except UnicodeDecodeError:
+            pass
+    return {"opcode": message.opcode.name.lower(), "payload_b64": base64.b64encode(message.payload).decode()}
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
 
 from databrew_ws_dagster.core.definition import StreamDefinition
+from databrew_ws_dagster.core.definition.alerts import Alerts, salvage_alerts
 from databrew_ws_dagster.core.definition.parse import parse_definition
 from databrew_ws_dagster.errors import DefinitionError, Mistake
 from databrew_ws_dagster.storage.layout import CONFIG_VARIABLE
@@ -28,11 +29,13 @@ class BrokenDefinition:
         file: Its path.
         name: A name for its stream, made from the file's name: letters, digits and underscores. No two are the same.
         error: Every mistake in it.
+        alerts: Who is to be told, as far as that can be read.
     """
 
     file: str
     name: str
     error: DefinitionError
+    alerts: Alerts = field(default_factory=Alerts)
 
 
 def load_definition(path: Path, environ: Mapping[str, str]) -> StreamDefinition:
@@ -65,7 +68,8 @@ def load_definitions(path: Path, environ: Mapping[str, str]) -> tuple[StreamDefi
             loaded.append(definition)
         except DefinitionError as error:
             taken = [broken.name for broken in loaded if isinstance(broken, BrokenDefinition)]
-            loaded.append(BrokenDefinition(str(file), _free_name(file, taken), error))
+            alerts = _alerts_of(file, environ)
+            loaded.append(BrokenDefinition(str(file), _free_name(file, taken), error, alerts))
     return tuple(loaded)
 
 
@@ -77,6 +81,13 @@ def _files_at(path: Path) -> list[Path]:
         return [path]
     problem = f"there is no file or folder here; set {CONFIG_VARIABLE} to a definition file or a folder of them"
     raise DefinitionError(str(path), (Mistake(problem),))
+
+
+def _alerts_of(file: Path, environ: Mapping[str, str]) -> Alerts:
+    try:
+        return salvage_alerts(_read_text(file), environ=environ)
+    except DefinitionError:
+        return Alerts()
 
 
 def _free_name(file: Path, taken: Collection[str]) -> str:

@@ -24,6 +24,8 @@ class StreamPlaces:
     """Sealed micro-batches: `window=<key>/<batch_id>.parquet`."""
     pending: Path
     """One marker for each sealed micro-batch that no ingest run has committed yet."""
+    unclosed: Path
+    """One marker for each window that changed since it was last closed."""
     table: Path
     """Delta: accepted rows."""
     quarantine: Path
@@ -34,6 +36,10 @@ class StreamPlaces:
     """Delta: what differed from the definition, one row per change and micro-batch run."""
     batches: Path
     """Delta: one row of counts per committed micro-batch."""
+    profiles: Path
+    """What each closed window holds: `<window>.json`."""
+    reports: Path
+    """What each day brought: `<day>.json` and `<day>.md`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +64,14 @@ class Layout:
             spool=self.home / "spool" / name,
             raw=raw,
             pending=raw / "_pending",
+            unclosed=raw / "_unclosed",
             table=tables / name,
             quarantine=tables / f"{name}_quarantine",
             gaps=tables / f"{name}_gaps",
             findings=tables / f"{name}_findings",
             batches=tables / f"{name}_batches",
+            profiles=self.lake / "profiles" / name,
+            reports=self.lake / "reports" / name,
         )
 
 

@@ -116,6 +116,41 @@ def test_a_signal_stops_it_with_everything_sealed(tmp_path: Path, number: signal
     assert probe_lease(places) is None
 
 
+def test_sighup_reloads_the_definition_without_losing_anything(tmp_path: Path) -> None:
+    """A file that cannot be used is named and changes nothing; one that can is captured with from then on, in the
+    same process, and the moment in between is a planned gap."""
+    places = places_in(tmp_path)
+    with Playground(rate_per_s=300) as playground:
+        file = write_definition(tmp_path, playground.url)
+        usable = file.read_text()
+        with capture_process(tmp_path, file) as process:
+            wait_until(places, process, lambda state: state.messages > 100)
+            before = read_state(places)
+            assert before is not None
+            assert process.stderr is not None
+            file.write_text(usable + "no_such_block: 1\n")
+            process.send_signal(signal.SIGHUP)
+            while "not reloaded" not in (line := process.stderr.readline()):
+                assert line
+            file.write_text(usable.replace("60s", "59s"))
+            process.send_signal(signal.SIGHUP)
+            wait_until(
+                places,
+                process,
+                lambda state: state.definition_digest != before.definition_digest and state.messages > 100,
+            )
+            stop(process)
+        sent = playground.ledger.all()
+    log = Log.of(places)
+    ids = ids_of(log)
+    (gap,) = log.gaps
+    assert gap.cause is GapCause.PLANNED_RESTART
+    assert ids == sorted(set(ids))
+    missed = [entry for entry in sent if ids[0] <= entry.number + 1 <= ids[-1] and entry.number + 1 not in set(ids)]
+    assert all(gap.start <= utc_of(entry.sent_at_ns) <= gap.end for entry in missed)
+    assert list_segments(places) == []
+
+
 def test_a_killed_capture_loses_nothing_durable_and_leaves_one_gap(tmp_path: Path) -> None:
     """After kill -9 and a new start, every ride is in the log exactly once or inside the one gap."""
     places = places_in(tmp_path)

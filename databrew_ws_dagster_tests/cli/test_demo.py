@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -61,3 +64,37 @@ def test_an_option_it_does_not_have_is_a_usage_error(tmp_path: Path) -> None:
     result = demo("--speed", "9", folder=tmp_path, home=tmp_path)
     assert result.returncode == 2
     assert "No such option" in result.stderr
+
+
+def test_what_a_killed_demo_had_started_is_ended(tmp_path: Path) -> None:
+    """By a guard that outlives it: SIGTERM first, then, for those that do not listen, SIGKILL to the whole group."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    waiting = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    demo = (
+        "import os, subprocess, sys, time; from pathlib import Path;"
+        "from databrew_ws_dagster.cli.demo_guard import guarded;"
+        f"leader = subprocess.Popen([sys.executable, '-c', {waiting!r}], start_new_session=True).pid;"
+        f"guard = guarded(leader, stream='taxi_rides', scratch=Path({str(scratch)!r}), environ=dict(os.environ));"
+        "guard.__enter__(); print(leader, flush=True); time.sleep(600)"
+    )
+    environ = os.environ | {"DATABREW_WS_HOME": str(tmp_path), "DATABREW_WS_LAKE": ""}
+    with subprocess.Popen([sys.executable, "-c", demo], env=environ, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        leader = int(process.stdout.readline())
+        process.kill()
+    deadline = time.monotonic() + PATIENCE_S
+    while (scratch.exists() or is_group_alive(leader)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_group_alive(leader)
+    assert not scratch.exists()
+
+
+def is_group_alive(leader: int) -> bool:
+    """Whether a process of a group still runs; one that only waits to be buried does not."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(group) == leader and state != "Z":
+                return True
+    return False

@@ -1,4 +1,4 @@
-"""`databrew-ws replay` as a real process: the recording as it is, at the pace asked for, clear errors."""
+"""`databrew-ws replay` as a real process: recordings and the lake as they are, at the pace asked for, clear errors."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
 from databrew_ws_dagster.cli import cli
+from databrew_ws_dagster.storage.layout import Layout
+from databrew_ws_dagster.storage.raw import list_window
+from databrew_ws_dagster_tests.cli.lake import FIRST, NEXT_WINDOW, SECOND
 from databrew_ws_dagster_tests.cli.serving import PATIENCE_S, serving
+from databrew_ws_dagster_tests.scenario import NULL_FIELD, WINDOW
 
 COINBASE = Path(__file__).parents[1] / "data" / "coinbase.jsonl"
 
@@ -69,4 +74,56 @@ def test_what_cannot_be_replayed_is_explained_before_serving(
         file.write_text(content)
     result = CliRunner().invoke(cli, ["replay", str(file), *arguments])
     assert explanation in f"{result.output}{result.exception}"
+    assert result.exit_code != 0
+
+
+def test_a_window_is_served_byte_for_byte_and_what_is_sent_is_told(lake_home: Path) -> None:
+    """Opcodes and bytes as received, events of the connector left out."""
+    with serving("replay", "--stream", "taxi_rides", "--window", WINDOW, "--close", "--port", "0") as program:
+        assert f"{len(FIRST)} messages, received 2026-11-23T19:00:00Z to" in program.lines_until("as received")[-1]
+        with connect(program.url) as client:
+            received = [client.recv(timeout=PATIENCE_S, decode=False) for _ in FIRST]
+        assert received == list(FIRST)
+
+
+def test_a_slice_of_the_quarantine_is_served_to_every_client_again(lake_home: Path) -> None:
+    arguments = ("--quarantine", "--class", "F04", "--speed", "inf", "--loop", "--port", "0")
+    with serving("replay", "--stream", "taxi_rides", *arguments) as program:
+        assert "2 refused records" in program.lines_until("as fast as each client reads")[-1]
+        with connect(program.url) as client:
+            received = [client.recv(timeout=PATIENCE_S, decode=False) for _ in range(4)]
+        assert received == [NULL_FIELD, SECOND[1]] * 2
+        assert program.stop()[0] == 0
+
+
+def test_a_damaged_micro_batch_closes_the_connection_and_is_named(lake_home: Path) -> None:
+    """The damage lies where only a reader of payloads meets it."""
+    (path,) = list_window(Layout(home=lake_home, lake=lake_home / "lake").stream("taxi_rides"), WINDOW)
+    with serving("replay", "--stream", "taxi_rides", "--window", WINDOW, "--port", "0") as program:
+        path.write_bytes(b"PAR1")
+        with connect(program.url) as client, pytest.raises(ConnectionClosedError) as closed:
+            client.recv(timeout=PATIENCE_S)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1011
+        assert path.name in program.lines_until("cannot be read")[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "explanation"),
+    [
+        ([], "Give FILE, or --stream"),
+        (["file.jsonl", "--stream", "taxi_rides"], "in place of FILE"),
+        (["--stream", "taxi_ride", "--window", WINDOW], "did you mean 'taxi_rides'?"),
+        (["--stream", "taxi_rides"], "which windows?"),
+        (["--stream", "taxi_rides", "--window", "2026-11-23-1901"], f"there are {WINDOW} to {NEXT_WINDOW}"),
+        (["--stream", "taxi_rides", "--from", "2026-11-24"], "no window from 2026-11-24 to the last"),
+        (["--stream", "taxi_rides", "--window", WINDOW, "--class", "V01"], "add --quarantine"),
+        (["--stream", "taxi_rides", "--quarantine", "--class", "T01"], "nothing of stream 'taxi_rides' is in"),
+    ],
+)
+def test_what_of_the_lake_cannot_be_replayed_is_explained(
+    lake_home: Path, arguments: list[str], explanation: str
+) -> None:
+    result = CliRunner().invoke(cli, ["replay", *arguments])
+    assert explanation in " ".join(f"{result.output}{result.exception}".split())
     assert result.exit_code != 0

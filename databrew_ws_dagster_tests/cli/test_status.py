@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import signal
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,11 +15,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from databrew_ws_dagster.cli.status import command
-from databrew_ws_dagster.storage.capture_state import CaptureState, CaptureStatus, write_state
+from databrew_ws_dagster.storage.capture_state import CaptureState, CaptureStatus, LaneState, write_state
+from databrew_ws_dagster.storage.layout import Layout
 from databrew_ws_dagster.storage.lease import LeaseHolder, hold_lease
 from databrew_ws_dagster.storage.pending import PendingBatch, write_pending
 from databrew_ws_dagster_tests.capture.scenario import places_in
-from databrew_ws_dagster_tests.scenario import DEFINITION_TEXT
+from databrew_ws_dagster_tests.cli.lake import ingest
+from databrew_ws_dagster_tests.cli.serving import PATIENCE_S, PROGRAM
+from databrew_ws_dagster_tests.scenario import DEFINITION_TEXT, Sealer, definition, ride
 
 HOLDER = LeaseHolder(pid=42, host="here", since="now", kind="cli")
 
@@ -69,7 +76,7 @@ def test_a_running_capture_is_well(home: Path) -> None:
     assert (health["stream"], health["status"], health["is_well"]) == ("rides", "connected", True)
     assert health["state"]["messages"] == 7
     assert health["backlog"] == 1
-    assert 89 < health["backlog_age_s"] < 120
+    assert 89 < health["lag_s"] < 120
     assert "rides" in table.stdout
     assert "connected" in table.stdout
 
@@ -136,3 +143,74 @@ def test_silence_beyond_the_limit_is_not_well(home: Path) -> None:
         result = status("--json")
     assert result.exit_code == 1
     assert "no message for 300 s" in json.loads(result.stdout)["problem"]
+
+
+def test_what_was_refused_within_the_hour_and_the_last_finding_are_told(home: Path) -> None:
+    """Of the newest windows of the lake; what is older than an hour is not counted."""
+    layout = Layout(home=home, lake=home / "lake")
+    windows = definition().windows
+    sealer = Sealer(layout.stream("taxi_rides"))
+    for hours in (3, 0):
+        start = datetime.now(UTC) - timedelta(hours=hours)
+        window = windows.key_of(int(start.timestamp()) * 10**9)
+        sealer.seal(
+            [ride(hours), ride(10 + hours, driver_id=None), ride(20 + hours, driver_id="x")], at=start, window=window
+        )
+        ingest(layout, (window,), by=definition())
+    (home / "pipelines").mkdir()
+    (home / "pipelines" / "taxi_rides.yaml").write_text(DEFINITION_TEXT)
+    health = json.loads(status("taxi_rides", "--json").stdout)
+    assert health["quarantined_last_hour"] == 2
+    assert (health["last_finding"]["column"], health["last_finding"]["severity"]) == ("driver_id", "error")
+    assert "error V01 JSON type changed in driver_id" in status("taxi_rides").stdout
+
+
+def test_a_lake_that_cannot_be_read_is_a_problem_and_not_an_error(home: Path) -> None:
+    places = places_in(home)
+    write_state(places, replace(state_now(), status=CaptureStatus.STOPPED))
+    (places.batches / "_delta_log").mkdir(parents=True)
+    (places.batches / "_delta_log" / "00000000000000000000.json").write_text("nonsense")
+    result = status("--json")
+    assert result.exit_code == 1
+    assert "cannot be read" in json.loads(result.stdout)["problem"]
+
+
+def test_each_connection_of_a_redundant_capture_has_a_line(home: Path) -> None:
+    now = datetime.now(UTC)
+    lanes = (
+        LaneState(status=CaptureStatus.CONNECTED, url="wss://one/feed", connected_at=now - timedelta(hours=2)),
+        LaneState(status=CaptureStatus.BACKING_OFF, url="wss://two/feed", problem="refused: [red]503\x1b[2J"),
+    )
+    with hold_lease(places_in(home), HOLDER, stream="rides"):
+        write_state(places_in(home), replace(state_now(), lanes=lanes))
+        result = status()
+    first, second = (line for line in result.stdout.splitlines() if "connection " in line)
+    assert "2.0 h" in first
+    assert "wss://one/feed" in first
+    assert "backing_off" in second
+    assert "refused: [red]503\\u001b[2J" in second
+
+
+def test_watch_refreshes_in_place_on_a_terminal_until_ctrl_c(home: Path) -> None:
+    """On anything else it is refused: a log full of tables helps nobody."""
+    places = places_in(home)
+    write_state(places, replace(state_now(), status=CaptureStatus.STOPPED))
+    assert "needs a terminal" in status("--watch").stderr
+    ours, theirs = pty.openpty()
+    wide = os.environ | {"COLUMNS": "200"}
+    process = subprocess.Popen([PROGRAM, "status", "--watch"], stdin=theirs, stdout=theirs, stderr=theirs, env=wide)
+    os.close(theirs)
+    try:
+        seen = os.read(ours, 65_536)
+        while b"stopped" not in seen:
+            seen += os.read(ours, 65_536)
+        write_state(places, replace(state_now(), status=CaptureStatus.STOPPED, problem="the wire is cut"))
+        while b"the wire is cut" not in seen:
+            seen += os.read(ours, 65_536)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_S) == 0
+        assert b"\x1b[1A" in seen
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)

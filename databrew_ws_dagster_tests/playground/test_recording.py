@@ -17,6 +17,7 @@ from databrew_ws_dagster.playground.recording import (
     RecordedMessage,
     read_raw_recording,
     read_recording,
+    recording_line,
 )
 
 messages = st.builds(
@@ -29,23 +30,13 @@ messages = st.builds(
 )
 
 
-def _line(message: RecordedMessage) -> str:
-    line = {
-        "opcode": message.opcode.name.lower(),
-        "payload_b64": base64.b64encode(message.payload).decode(),
-        "received_at": message.received_at_s,
-        "connection": message.connection,
-        "batch": message.batch,
-    }
-    return json.dumps({key: value for key, value in line.items() if value is not None})
-
-
 @given(recorded=st.lists(messages, max_size=5))
 def test_any_bytes_come_back_with_all_that_was_recorded_of_them(
     tmp_path_factory: pytest.TempPathFactory, recorded: list[RecordedMessage]
 ) -> None:
+    """What `recording_line` writes, `read_recording` reads."""
     file = tmp_path_factory.mktemp("recording") / "any.jsonl"
-    file.write_text("".join(f"{_line(message)}\n" for message in recorded))
+    file.write_text("".join(f"{json.dumps(recording_line(message))}\n" for message in recorded))
     assert list(read_recording(file)) == recorded
 
 
@@ -54,6 +45,12 @@ def test_any_text_comes_back_as_a_text_message(tmp_path_factory: pytest.TempPath
     file = tmp_path_factory.mktemp("recording") / "text.jsonl"
     file.write_text(json.dumps({"payload": text, "note": "further keys are allowed"}) + "\n\n")
     assert list(read_recording(file)) == [RecordedMessage(Opcode.TEXT, text.encode(errors="surrogatepass"))]
+
+
+def test_a_payload_is_written_as_text_where_that_keeps_every_byte() -> None:
+    assert recording_line(RecordedMessage(Opcode.TEXT, "é".encode())) == {"payload": "é"}
+    for message in (RecordedMessage(Opcode.TEXT, b"\xff"), RecordedMessage(Opcode.BINARY, b"{}")):
+        assert base64.b64decode(str(recording_line(message)["payload_b64"])) == message.payload
 
 
 def test_raw_lines_are_text_messages_without_their_line_ends(tmp_path: Path) -> None:
