@@ -61,6 +61,8 @@ def test_a_broken_file_shows_as_one_asset_with_its_mistakes_and_others_are_whole
         "taxi_rides_raw",
         "taxi_rides",
         "taxi_rides_quarantine",
+        "taxi_rides_profile",
+        "taxi_rides_report",
         "bus_rides_definition_error",
     }
     broken = shown["bus_rides_definition_error"]

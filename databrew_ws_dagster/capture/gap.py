@@ -13,7 +13,8 @@ from databrew_ws_dagster.core.definition.source import Source
 from databrew_ws_dagster.storage.capture_state import CaptureState, OpenGap
 from databrew_ws_dagster.storage.recovery import LastWritten
 
-# What was on its way when a connection broke was sent at most this long before; a clean close loses nothing.
+# What was on its way when a connection broke was sent at most this long before. So was a server's close frame, after
+# which it sends nothing. A close that we began loses nothing: the server sends until it hears of it.
 _SLACK = timedelta(seconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -40,7 +41,7 @@ def gap_after_ending(
         last_message_at: When the last message arrived, or the connection was opened.
     """
     start = min(caught_up_at, ended_at)
-    if not ending.is_clean:
+    if not ending.is_clean or ending.cause is GapCause.SERVER_CLOSED:
         start -= _SLACK
     if ending.cause is GapCause.IDLE_TIMEOUT:
         start = min(start, last_message_at)

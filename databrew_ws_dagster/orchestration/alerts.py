@@ -1,122 +1,127 @@
-"""The alert sensor: tells people once when a check of a window fails, and once when it passes again.
+"""The alert sensor: tells people of incidents of a stream through the `alerts` of its definition.
 
-What is news is `orchestration.incidents`, its words and delivery `orchestration.notices`. What cannot be delivered is
-tried again, for each receiver apart.
+Gathers what is wrong (`run_results`, `problems`, `arrival`), lets each route follow it (`incidents`) and sends what is
+owed (`delivery`). It cannot tell of itself: docs/alerts.md says who watches it.
 """
 
-import json
+import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import dagster as dg
-from dagster import RunsFilter
-from dagster._core.event_api import PartitionKeyFilter
-from dagster._core.storage.asset_check_execution_record import COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES
+import msgspec
 
 from databrew_ws_dagster.core.definition import StreamDefinition
-from databrew_ws_dagster.orchestration.incidents import Result, Told, news
+from databrew_ws_dagster.core.definition.alerts import Alerts, AlertSeverity
+from databrew_ws_dagster.orchestration.arrival import arrival_now
+from databrew_ws_dagster.orchestration.delivery import RouteMemory, deliver, routes_of, take_note
+from databrew_ws_dagster.orchestration.incidents import Problem
 from databrew_ws_dagster.orchestration.names import StreamNames
-from databrew_ws_dagster.orchestration.notices import notice_of, send
-from databrew_ws_dagster.orchestration.runs import ingested_windows
+from databrew_ws_dagster.orchestration.problems import failing_instigators, stale_table
+from databrew_ws_dagster.orchestration.run_results import RunMemory, read_new_runs
+from databrew_ws_dagster.storage.definitions import BrokenDefinition
+from databrew_ws_dagster.storage.layout import StreamPlaces
+
+logger = logging.getLogger(__name__)
 
 SENSOR_INTERVAL_S = 15
 
-_LOOK_BACK = timedelta(days=1)
-"""How far back runs are looked at by a sensor that was off, or never on."""
-
-_OVERLAP = timedelta(minutes=1)
-"""Runs are looked at again for so long: another host's clock may be behind. What was told is not told again."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Receiver:
-    """One Apprise URL of the definition, resolved."""
-
-    name: str
-    url: str
-    wants_warnings: bool
+_FIRST_LOOK_BACK_S = 24 * 3600.0
+"""How far back a sensor looks that never ran; from then on it goes on where it ended, however long ago."""
 
 
 @dataclass
-class _Cursor:
-    until: float = 0.0
-    """Unix time up to which runs were looked at."""
-    owed: list[str] = field(default_factory=list)
-    """Windows of which something could not be delivered."""
-    told: dict[str, dict[str, Told]] = field(default_factory=dict)
-    """Receiver → check → what it was told."""
+class _Memory:
+    """The sensor's cursor."""
+
+    runs: RunMemory = field(default_factory=RunMemory)
+    routes: dict[str, RouteMemory] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, cursor: str | None) -> "_Memory":
+        try:
+            return msgspec.json.decode(cursor, type=cls) if cursor else cls()
+        except msgspec.DecodeError:
+            logger.warning("the cursor of an alert sensor is of another version; it begins anew")
+            return cls()
+
+    def dump(self) -> str:
+        return msgspec.json.encode(self).decode()
 
 
-def build_alert_sensor(definition: StreamDefinition, checks: Sequence[dg.AssetCheckSpec]) -> dg.SensorDefinition:
-    """The sensor that notifies of this stream's failed checks through the definition's Apprise URLs."""
+def build_alert_sensor(definition: StreamDefinition, places: StreamPlaces) -> dg.SensorDefinition:
+    """The sensor that notifies of this stream's incidents."""
     names = StreamNames(definition.name)
-    keys = [check.key for check in checks]
 
     @dg.sensor(
         name=names.alert_sensor,
         minimum_interval_seconds=SENSOR_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Notifies of failed checks of {definition.name} through Apprise; whom, say the `alerts` of "
+        description=f"Notifies of incidents of {definition.name} through Apprise; whom, say the `alerts` of "
         f"{definition.file}.",
     )
     def alert_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        receivers = list(_receivers(definition, os.environ))
-        if not receivers:
+        memory = _Memory.load(context.cursor)
+        if not any(routes_of(definition.alerts, os.environ)):
             return dg.SkipReason(f"nobody to tell: no `alerts` in {definition.file}, or their variables are not set")
-        cursor = _Cursor(**json.loads(context.cursor)) if context.cursor else _Cursor()
-        now = datetime.now(UTC)
-        since = max(datetime.fromtimestamp(cursor.until, UTC), now - _LOOK_BACK) - _OVERLAP
-        touched = ingested_windows(context.instance, names, RunsFilter(updated_after=since))
-        windows = sorted({*touched, *cursor.owed})
-        results = {key.name: list(_results(context.instance, key, windows)) for key in keys}
-        problems = {
-            receiver.name: problem
-            for receiver in receivers
-            if (problem := _tell(receiver, definition.name, results, cursor.told.setdefault(receiver.name, {})))
-        }
-        cursor.until = now.timestamp()
-        cursor.owed = windows if problems else []
-        reasons = "; ".join(f"alert URL {name}, will be tried again: {why}" for name, why in problems.items())
-        return dg.SensorResult(cursor=json.dumps(asdict(cursor)), skip_reason=reasons or "everything was told")
+        seen = read_new_runs(context.instance, names, memory.runs, first_look_from=time.time() - _FIRST_LOOK_BACK_S)
+        current = [
+            *memory.runs.current(),
+            *arrival_problem(definition, places),
+            *stale_table(context.instance, names),
+            *failing_instigators(context.instance, names),
+        ]
+        return _tell(memory, definition.alerts, stream=definition.name, seen=seen, current=current)
 
     return alert_sensor
 
 
-def _receivers(definition: StreamDefinition, environ: Mapping[str, str]) -> Iterator[_Receiver]:
-    """Those whose URL is not empty: `${VAR:}` with VAR unset is how an alert is left to the installation."""
-    for severity, templates in (("error", definition.alerts.error), ("warn", definition.alerts.warn)):
-        for number, template in enumerate(templates, start=1):
-            if url := template.resolve(environ):
-                yield _Receiver(f"{severity} {number}", url, wants_warnings=severity == "warn")
+def build_broken_alert_sensor(broken: BrokenDefinition, *, name: str) -> dg.SensorDefinition:
+    """The sensor that notifies of a definition file that cannot be used, as far as its `alerts` can be read.
 
+    Called like the sensor of the stream that the file defined, it goes on with that one's memory, and that one tells
+    when the file is well again.
+    """
 
-def _results(instance: dg.DagsterInstance, key: dg.AssetCheckKey, windows: Iterable[str]) -> Iterator[Result]:
-    for window in windows:
-        # Completed ones only: while a run is under way, or after it crashed, the latest record is its plan.
-        for record in instance.event_log_storage.get_asset_check_execution_history(
-            key,
-            limit=1,
-            status=COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES,
-            partition_filter=PartitionKeyFilter(key=window),
-        ):
-            evaluation = record.evaluation
-            if evaluation is not None:
-                severity = "" if evaluation.passed else evaluation.severity.value
-                yield Result(key.name, window, severity, evaluation.description or "")
+    @dg.sensor(
+        name=name,
+        minimum_interval_seconds=SENSOR_INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Notifies that {broken.file} cannot be used.",
+    )
+    def alert_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        memory = _Memory.load(context.cursor)
+        if not any(routes_of(broken.alerts, os.environ)):
+            return dg.SkipReason(f"nobody to tell: no `alerts` that can be read in {broken.file}")
+        count = len(broken.error.mistakes)
+        sentence = f"{broken.file} cannot be used: {count} mistakes; `databrew-ws check` names them"
+        problem = Problem("definition", AlertSeverity.ERROR, sentence)
+        return _tell(memory, broken.alerts, stream=broken.name, seen=[], current=[problem])
+
+    return alert_sensor
 
 
 def _tell(
-    receiver: _Receiver, stream: str, results: Mapping[str, Sequence[Result]], told: dict[str, Told]
-) -> str | None:
-    """Send a receiver its news and note them in `told`; stops at the first problem, and gives it."""
-    for check, of_check in results.items():
-        wanted = [result for result in of_check if result.severity != "WARN" or receiver.wants_warnings]
-        incidents, after = news(wanted, told.get(check, {}))
-        for incident in incidents:
-            if problem := send(receiver.url, notice_of(stream, incident)):
-                return problem
-        if after:
-            told[check] = after
-    return None
+    memory: _Memory, alerts: Alerts, *, stream: str, seen: list[Problem], current: list[Problem]
+) -> dg.SensorResult:
+    now = datetime.now(UTC)
+    routes = list(routes_of(alerts, os.environ))
+    # A route that is gone is owed nothing any more.
+    memory.routes = {route.name: memory.routes.get(route.name, RouteMemory()) for route in routes}
+    for route in routes:
+        take_note(route, memory.routes[route.name], stream=stream, seen=seen, current=current, now=now)
+    failed = deliver(routes, memory.routes, stream=stream, quiet_hours=alerts.quiet_hours, now=now)
+    reasons = "; ".join(f"alert URL {name}, will be tried again: {why}" for name, why in failed.items())
+    owed = sum(len(route.owed) for route in memory.routes.values())
+    waiting = f"{owed} notices wait for the end of quiet hours" if owed else "everything was told"
+    return dg.SensorResult(cursor=memory.dump(), skip_reason=reasons or waiting)
+
+
+def arrival_problem(definition: StreamDefinition, places: StreamPlaces) -> Iterator[Problem]:
+    """What is wrong with capture, or with what it hears, at this moment."""
+    outcome = arrival_now(definition, places)
+    if outcome is not None and outcome.severity is not None:
+        yield Problem("capture", outcome.severity, outcome.description)

@@ -1,17 +1,21 @@
 """From a stream definition to everything Dagster shows of it: one function for every door."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import dagster as dg
 
 from databrew_ws_dagster.core.definition import StreamDefinition
-from databrew_ws_dagster.orchestration.alerts import build_alert_sensor
+from databrew_ws_dagster.orchestration.alerts import build_alert_sensor, build_broken_alert_sensor
+from databrew_ws_dagster.orchestration.arrival import build_arrival_check
 from databrew_ws_dagster.orchestration.capture import build_capture_job, build_supervisor
 from databrew_ws_dagster.orchestration.ingest import build_ingest_asset, build_source_assets
 from databrew_ws_dagster.orchestration.ingest_sensor import build_ingest_sensor
+from databrew_ws_dagster.orchestration.maintenance import build_maintenance_job, build_maintenance_schedule
 from databrew_ws_dagster.orchestration.metadata import code_block
 from databrew_ws_dagster.orchestration.names import StreamNames, partitions_of
+from databrew_ws_dagster.orchestration.profile import build_close_job, build_close_schedule, build_profile_asset
+from databrew_ws_dagster.orchestration.report import build_report_asset, build_report_job, build_report_schedule
 from databrew_ws_dagster.storage.definitions import BrokenDefinition
 from databrew_ws_dagster.storage.layout import Layout
 
@@ -27,31 +31,55 @@ def build_stream_definitions(
         environ: Resolves the URL's references for display; secrets in it are not shown.
     """
     names = StreamNames(definition.name)
-    partitions = partitions_of(definition, layout.stream(definition.name), now_ns=time.time_ns())
+    places = layout.stream(definition.name)
+    partitions = partitions_of(definition, places, now_ns=time.time_ns())
     ingest_asset = build_ingest_asset(definition, layout, partitions)
     capture_job = build_capture_job(definition, layout)
     ingest_job = dg.define_asset_job(
         names.ingest_job,
-        selection=dg.AssetSelection.assets(names.table, names.quarantine),
+        selection=dg.AssetSelection.assets(names.table, names.quarantine).without_checks(),
         description=f"Materialises one window of {definition.name}. By hand or by backfill it rebuilds the window "
         "from raw under today's definition.",
         tags=names.run_tags(definition),
         executor_def=dg.in_process_executor,
     )
     return dg.Definitions(
-        assets=[*build_source_assets(definition, layout, partitions, environ=environ), ingest_asset],
-        jobs=[capture_job, ingest_job],
+        assets=[
+            *build_source_assets(definition, layout, partitions, environ=environ),
+            ingest_asset,
+            build_profile_asset(definition, places, partitions),
+            build_report_asset(definition, places, partitions),
+        ],
+        asset_checks=[build_arrival_check(definition, places)],
+        jobs=[
+            capture_job,
+            ingest_job,
+            build_close_job(definition),
+            build_report_job(definition),
+            build_maintenance_job(definition, places),
+        ],
+        schedules=[
+            build_close_schedule(definition, places, partitions),
+            build_report_schedule(definition, places),
+            build_maintenance_schedule(definition),
+        ],
         sensors=[
             build_supervisor(definition, layout, capture_job),
             build_ingest_sensor(definition, layout, partitions),
-            build_alert_sensor(definition, list(ingest_asset.check_specs)),
+            build_alert_sensor(definition, places),
         ],
         executor=dg.in_process_executor,
     )
 
 
-def build_broken_definitions(broken: BrokenDefinition) -> dg.Definitions:
-    """One asset that shows what is wrong with a definition file, in place of its stream."""
+def build_broken_definitions(broken: BrokenDefinition, *, streams: Collection[str]) -> dg.Definitions:
+    """What is wrong with a definition file, shown and told in place of its stream.
+
+    Args:
+        broken: The file.
+        streams: Names of the streams that are well.
+    """
+    name = broken.name if broken.name not in streams else f"{broken.name}_definition_error"
     return dg.Definitions(
         assets=[
             dg.AssetSpec(
@@ -62,5 +90,6 @@ def build_broken_definitions(broken: BrokenDefinition) -> dg.Definitions:
                 kinds={"yaml"},
                 metadata={"file": dg.MetadataValue.path(broken.file), "error": str(broken.error)},
             )
-        ]
+        ],
+        sensors=[build_broken_alert_sensor(broken, name=StreamNames(name).alert_sensor)],
     )

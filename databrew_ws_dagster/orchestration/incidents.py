@@ -1,63 +1,117 @@
-"""Which results of a check are news to a receiver, given what it was told before. Pure.
+"""Incidents: what is wrong with a stream, as one story with a beginning, turns for the worse and an end. Pure.
 
-A receiver is told of each failed window once, again if the window gets worse, and once when a window as new as any
-that failed passes. A window that is judged again and ends as before is no news.
+An incident opens with the first problem, is told again only when it gets worse, and ends when nothing has been wrong
+for a while. Where problems come from is `orchestration.problems`, how they are worded `orchestration.notices`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
 
-_LOUDNESS = {"": 0, "WARN": 1, "ERROR": 2}
-_MOST_WINDOWS = 200
+from databrew_ws_dagster.core.definition.alerts import AlertSeverity
 
-Told = dict[str, str]
-"""Of one receiver and one check: window → severity that was told; empty for a window that passed after all."""
+STEADY = timedelta(seconds=60)
+"""How long nothing must have been wrong before an incident ends: what flaps is one incident, not many."""
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """How a check of one window stands."""
+class Problem:
+    """One thing that is wrong."""
 
-    check: str
-    window: str
-    severity: str
-    """`ERROR` or `WARN`; empty when it passed."""
-    description: str
+    name: str
+    """What it is about: a check, `capture`, a job. Of each there is one at a time."""
+    severity: AlertSeverity
+    sentence: str
+    """What was found. No payload."""
+    classes: tuple[str, ...] = ()
+    """Drift classes found; another one is a turn for the worse."""
 
-    @property
-    def has_passed(self) -> bool:
-        """Whether nothing was found."""
-        return not self.severity
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was said of one problem so far."""
+
+    severity: AlertSeverity
+    classes: tuple[str, ...]
+
+    def covers(self, problem: Problem) -> bool:
+        """Whether the problem is no worse than what was said."""
+        return problem.severity.rank <= self.severity.rank and set(problem.classes) <= set(self.classes)
+
+    def with_problem(self, problem: Problem) -> "Told":
+        """What was said, once the problem is told too."""
+        severity = max(self.severity, problem.severity, key=lambda severity: severity.rank)
+        return Told(severity, tuple(sorted({*self.classes, *problem.classes})))
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One thing to tell: of the newest window, and how many windows before it failed likewise."""
+    """An incident that has not ended."""
 
-    result: Result
-    other_windows: int = 0
+    opened_at: datetime
+    last_wrong_at: datetime
+    told: dict[str, Told] = field(default_factory=dict)
+    """Problem by name."""
+
+    @property
+    def severity(self) -> AlertSeverity:
+        """The worst that was said."""
+        return max((told.severity for told in self.told.values()), key=lambda severity: severity.rank)
 
 
-def news(results: Iterable[Result], told: Told) -> tuple[list[Incident], Told]:
-    """What to tell of the results of one check, and what is told then.
+class Turn(StrEnum):
+    """What happened to an incident."""
 
-    A failure and its end may come together; a pause between two failures is not worth a word.
+    OPENED = "opened"
+    WORSE = "worse"
+    RECOVERED = "recovered"
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something to tell of an incident."""
+
+    turn: Turn
+    incident: Incident
+    problems: tuple[Problem, ...]
+    """What is new, worst first; nothing when it recovered."""
+
+
+def advance(
+    incident: Incident | None, *, seen: Iterable[Problem], current: Iterable[Problem], now: datetime
+) -> tuple[Incident | None, list[News]]:
+    """The incident after another look, and what there is to tell.
+
+    Args:
+        incident: As it was after the look before; None when nothing was wrong.
+        seen: Problems since then, whether or not they still exist.
+        current: Problems that exist.
+        now: Aware.
     """
-    after = dict(told)
-    failed: list[Result] = []
-    recovered: Result | None = None
-    for result in sorted(results, key=lambda result: result.window):
-        newest = max(after, default="")
-        if _LOUDNESS[result.severity] > _LOUDNESS[after.get(result.window, "")]:
-            failed.append(result)
-            recovered = None
-            after[result.window] = result.severity
-        elif result.has_passed and result.window >= newest and after.get(newest):
-            recovered = result
-            after[result.window] = ""
-        elif result.has_passed and result.window in after:
-            after[result.window] = ""
-    incidents = [Incident(failed[-1], other_windows=len(failed) - 1)] if failed else []
-    if recovered is not None:
-        incidents.append(Incident(recovered))
-    return incidents, dict(sorted(after.items())[-_MOST_WINDOWS:])
+    wrong = _worst_by_name([*seen, *current])
+    if wrong:
+        return _after_problems(incident, wrong, now)
+    if incident is not None and now - incident.last_wrong_at >= STEADY:
+        return None, [News(Turn.RECOVERED, incident, ())]
+    return incident, []
+
+
+def _after_problems(incident: Incident | None, wrong: dict[str, Problem], now: datetime) -> tuple[Incident, list[News]]:
+    told = dict(incident.told) if incident is not None else {}
+    new = [problem for name, problem in wrong.items() if name not in told or not told[name].covers(problem)]
+    for problem in new:
+        told[problem.name] = told.get(problem.name, Told(problem.severity, ())).with_problem(problem)
+    after = Incident(incident.opened_at if incident is not None else now, last_wrong_at=now, told=told)
+    turn = Turn.OPENED if incident is None else Turn.WORSE
+    return after, [News(turn, after, tuple(new))] if new else []
+
+
+def _worst_by_name(problems: Iterable[Problem]) -> dict[str, Problem]:
+    """One problem of each name, the worst problems first; of two that are as bad, the one that came later."""
+    worst: dict[str, Problem] = {}
+    for problem in problems:
+        before = worst.get(problem.name, problem)
+        louder = problem if problem.severity.rank >= before.severity.rank else before
+        worst[problem.name] = replace(louder, classes=tuple(sorted({*before.classes, *problem.classes})))
+    return dict(sorted(worst.items(), key=lambda item: -item[1].severity.rank))

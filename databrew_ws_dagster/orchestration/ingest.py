@@ -5,20 +5,25 @@ a code location that only lists its assets does not need.
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Literal
 
 import dagster as dg
 
 from databrew_ws_dagster.core.definition import StreamDefinition
-from databrew_ws_dagster.orchestration.checks import build_check_specs, check_results
+from databrew_ws_dagster.ingest.report import WindowState
+from databrew_ws_dagster.orchestration.checks import build_check_specs, check_outcomes
+from databrew_ws_dagster.orchestration.evaluations import store_outcomes
 from databrew_ws_dagster.orchestration.metadata import (
+    code_references,
+    freshness_policy,
     quarantine_metadata,
     quarantine_spec_metadata,
     table_metadata,
     table_spec_metadata,
 )
 from databrew_ws_dagster.orchestration.names import StreamNames
-from databrew_ws_dagster.storage.layout import Layout
+from databrew_ws_dagster.storage.layout import Layout, StreamPlaces
 
 
 class IngestConfig(dg.Config):
@@ -42,7 +47,8 @@ def build_source_assets(
         description=f"The WebSocket server at {url}. Captured by the job {names.capture_job}.",
         group_name=definition.name,
         kinds={"websocket"},
-        metadata={"url": url, "definition": dg.MetadataValue.path(definition.file)},
+        owners=definition.owners,
+        metadata={"url": url, **code_references(definition)},
     )
     raw = dg.AssetSpec(
         names.raw,
@@ -52,7 +58,8 @@ def build_source_assets(
         group_name=definition.name,
         kinds={"parquet"},
         partitions_def=partitions,
-        metadata={"dagster/uri": str(layout.stream(definition.name).raw)},
+        owners=definition.owners,
+        metadata={"dagster/uri": str(layout.stream(definition.name).raw), **code_references(definition)},
     )
     return [socket, raw]
 
@@ -71,6 +78,8 @@ def build_ingest_asset(
         kinds={"deltalake", "pandera"},
         partitions_def=partitions,
         code_version=definition.digest[:12],
+        owners=definition.owners,
+        freshness_policy=freshness_policy(definition),
         metadata=table_spec_metadata(definition, places),
     )
     quarantine = dg.AssetSpec(
@@ -82,6 +91,7 @@ def build_ingest_asset(
         kinds={"deltalake"},
         partitions_def=partitions,
         code_version=definition.digest[:12],
+        owners=definition.owners,
         metadata=quarantine_spec_metadata(definition, places),
     )
 
@@ -90,12 +100,18 @@ def build_ingest_asset(
         specs=[table, quarantine],
         check_specs=build_check_specs(definition, partitions),
         partitions_def=partitions,
-        can_subset=False,
+        # So that a run can leave the checks out of its plan: results that a step yields are stored four times over,
+        # those it logs twice, and until then none is shown as being in progress.
+        can_subset=True,
     )
     def ingest(context: dg.AssetExecutionContext, config: IngestConfig) -> Iterator[dg.MaterializeResult[None]]:
         from databrew_ws_dagster.ingest.report import IngestMode
         from databrew_ws_dagster.ingest.window import acknowledge, ingest_window
 
+        if not context.selected_asset_keys:
+            state = _stored_state(definition, places, window=context.partition_key)
+            store_outcomes(check_outcomes(definition, state), context=context, asset=names.table, window=state.window)
+            return
         report = ingest_window(definition, layout=layout, window=context.partition_key, mode=IngestMode(config.mode))
         context.log.info(
             "window %s: %d messages in %d micro-batches judged, %d rows accepted, %d quarantined, %d duplicates",
@@ -106,13 +122,29 @@ def build_ingest_asset(
             report.run.quarantined,
             report.run.duplicates,
         )
-        yield dg.MaterializeResult(
-            asset_key=names.table,
-            metadata=table_metadata(report),
-            data_version=dg.DataVersion(f"{definition.digest[:12]}-{report.table_version}"),
-            check_results=check_results(definition, report),
-        )
-        yield dg.MaterializeResult(asset_key=names.quarantine, metadata=quarantine_metadata(definition, report))
+        done = {names.table: table_metadata(report), names.quarantine: quarantine_metadata(definition, report)}
+        for key, metadata in done.items():
+            if key in context.selected_asset_keys:
+                # Not with the result, which would store it a second time, as the output's metadata.
+                context.add_asset_metadata(metadata, asset_key=key)
+                version = f"{definition.digest[:12]}-{report.table_version}" if key == names.table else None
+                yield dg.MaterializeResult(asset_key=key, data_version=dg.DataVersion(version) if version else None)
+            else:  # of the two, a person has selected the other one; both were written all the same
+                context.log_event(dg.AssetMaterialization(key, metadata=metadata, partition=context.partition_key))
+        # A gap that the server has filled only now is none any more in the window that told of it.
+        filled = (_stored_state(definition, places, window=window) for window in report.recovers)
+        for state in (report.state, *filled):
+            store_outcomes(check_outcomes(definition, state), context=context, asset=names.table, window=state.window)
         acknowledge(report, places=places)
 
     return ingest
+
+
+def _stored_state(definition: StreamDefinition, places: StreamPlaces, *, window: str) -> WindowState:
+    from databrew_ws_dagster.ingest.state import window_state
+    from databrew_ws_dagster.storage.tables import StreamTables
+
+    tables = StreamTables.of(definition, places)
+    for table in (*tables.side_tables(), tables.table):
+        table.ensure()
+    return window_state(tables, window, definition=definition, now=datetime.now(UTC))

@@ -1,21 +1,23 @@
 """The sensor that turns sealed micro-batches into ingest runs: one run per window, none while one is active.
 
-It reads the index of pending micro-batches, never the event log, so a tick costs what the backlog costs.
+It reads the index of pending micro-batches, never the event log, so a tick costs what the backlog costs. It also
+stores whether messages arrive (`orchestration.arrival`), whenever that changes.
 """
 
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import dagster as dg
+import msgspec
 from dagster import DagsterRunStatus, RunsFilter
 
 from databrew_ws_dagster.core.definition import StreamDefinition
+from databrew_ws_dagster.orchestration.arrival import arrival_evaluation, arrival_now
 from databrew_ws_dagster.orchestration.names import StreamNames
 from databrew_ws_dagster.orchestration.runs import PARTITION_TAG, UNFINISHED, ingested_windows
-from databrew_ws_dagster.storage.layout import Layout
+from databrew_ws_dagster.storage.layout import Layout, StreamPlaces
 from databrew_ws_dagster.storage.pending import PendingBatch, list_pending
 from databrew_ws_dagster.storage.rebuild_marker import list_rebuilds
 
@@ -38,14 +40,18 @@ class _WindowCursor:
 @dataclass
 class _Cursor:
     windows: dict[str, _WindowCursor] = field(default_factory=dict)
+    arrival: str | None = None
+    """Severity that was last stored of the check whether messages arrive; empty when it passed."""
 
     @classmethod
     def load(cls, text: str | None) -> "_Cursor":
-        stored = json.loads(text) if text else {}
-        return cls({window: _WindowCursor(**content) for window, content in stored.items()})
+        try:
+            return msgspec.json.decode(text, type=cls) if text else cls()
+        except msgspec.DecodeError:  # of another version; what it knew is found out again
+            return cls()
 
     def dump(self) -> str:
-        return json.dumps({window: asdict(content) for window, content in self.windows.items()})
+        return msgspec.json.encode(self).decode()
 
 
 def build_ingest_sensor(
@@ -54,6 +60,7 @@ def build_ingest_sensor(
     """The sensor of one stream; see the module's docstring."""
     names = StreamNames(definition.name)
     places = layout.stream(definition.name)
+    is_ordered = definition.source.redundancy > 1
 
     @dg.sensor(
         name=names.ingest_sensor,
@@ -63,23 +70,29 @@ def build_ingest_sensor(
         description=f"Requests a run of {names.ingest_job} for each window of {definition.name} that has sealed "
         "micro-batches, while none is active for it. A backlog makes runs larger, not more numerous.",
     )
-    def ingest_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def ingest_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        cursor = _Cursor.load(context.cursor)
+        events: list[dg.AssetMaterialization | dg.AssetCheckEvaluation] = [*_arrival_news(definition, places, cursor)]
         pending = _by_window(list_pending(places))
         rebuilds = set(list_rebuilds(places))
         if not pending and not rebuilds:
-            return dg.SkipReason("no sealed micro-batches are waiting")
-        cursor = _Cursor.load(context.cursor)
+            return dg.SensorResult(
+                asset_events=events, skip_reason="no sealed micro-batches are waiting", cursor=cursor.dump()
+            )
         cursor.windows = {window: cursor.windows.get(window, _WindowCursor()) for window in pending.keys() | rebuilds}
         active = set(ingested_windows(context.instance, names, RunsFilter(statuses=UNFINISHED)))
-        requests, waiting = [], []
+        requests, waiting, requested = [], [], set[str]()
         for window, state in sorted(cursor.windows.items()):
             if not partitions.has_partition_key(window):
                 waiting.append(_why_no_partition(window, partitions))
             elif window in active:
                 waiting.append(f"{window} is being ingested")
+            elif is_ordered and (before := _first_of(cursor.windows.keys() & (active | requested), before=window)):
+                waiting.append(f"{window} waits for {before}, some of whose messages it may hold copies of")
             elif (pause_s := _pause_after_failure(context.instance, names.ingest_job, window, state)) > 0:
                 waiting.append(f"{window} failed {state.failures} times in a row; next attempt in {pause_s:.0f} s")
             else:
+                requested.add(window)
                 mode = "rebuild" if window in rebuilds else "append"
                 requests.append(
                     dg.RunRequest(
@@ -88,7 +101,7 @@ def build_ingest_sensor(
                         tags=names.run_tags(definition),
                     )
                 )
-        events = list(_raw_materializations(names.raw, pending, cursor))
+        events += _raw_materializations(names.raw, pending, cursor)
         return dg.SensorResult(
             run_requests=requests,
             asset_events=events,
@@ -104,6 +117,10 @@ def _why_no_partition(window: str, partitions: dg.PartitionsDefinition) -> str:
     if last is not None and window > last:
         return f"{window} lies in the future (a clock was wrong when it was received)"
     return f"{window} is not among the partitions that this code location knows; reload it"
+
+
+def _first_of(windows: Iterable[str], *, before: str) -> str | None:
+    return min((window for window in windows if window < before), default=None)
 
 
 def _by_window(batches: Sequence[PendingBatch]) -> dict[str, list[PendingBatch]]:
@@ -122,6 +139,16 @@ def _pause_after_failure(instance: dg.DagsterInstance, job_name: str, window: st
         state.failures += 1
         state.retry_at = time.time() + min(_FIRST_PAUSE_S * 2 ** (state.failures - 1), _LONGEST_PAUSE_S)
     return state.retry_at - time.time()
+
+
+def _arrival_news(
+    definition: StreamDefinition, places: StreamPlaces, cursor: _Cursor
+) -> Iterable[dg.AssetCheckEvaluation]:
+    outcome = arrival_now(definition, places)
+    if outcome is None or cursor.arrival == str(outcome.severity or ""):
+        return
+    cursor.arrival = str(outcome.severity or "")
+    yield arrival_evaluation(StreamNames(definition.name), outcome)
 
 
 def _raw_materializations(

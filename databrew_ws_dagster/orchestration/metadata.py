@@ -3,6 +3,10 @@
 Payload never appears here; text that came from outside is escaped by whoever shows it as markdown.
 """
 
+import re
+import warnings
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,6 +15,9 @@ from databrew_ws_dagster.core.definition import Column, StreamDefinition
 from databrew_ws_dagster.ingest.report import Counts, IngestReport
 from databrew_ws_dagster.orchestration.names import StreamNames
 from databrew_ws_dagster.storage.layout import StreamPlaces
+
+_WAY_INTO_THE_TABLE_S = 60.0
+"""From a sealed micro-batch to its rows, with time to spare; `batch.interval` comes before that."""
 
 _COORDINATES = (
     ("_batch_id", "string", "Micro-batch that the row came in."),
@@ -28,6 +35,37 @@ _QUARANTINE_COLUMNS = (
     ("reasons", "list<struct<class, column, expected, seen>>", "Every reason why it was refused."),
     ("definition_hash", "string", "The definition that refused it."),
 )
+
+
+def code_references(definition: StreamDefinition) -> dict[str, dg.CodeReferencesMetadataValue]:
+    """Where the stream is declared, as a link: the line of its definition file that names it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        reference = dg.LocalFileCodeReference(
+            file_path=definition.file, line_number=_line_of_stream(definition), label=f"definition of {definition.name}"
+        )
+        return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
+
+
+def _line_of_stream(definition: StreamDefinition) -> int:
+    try:
+        lines = Path(definition.file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return 1
+    named = re.compile(rf"""\bstream['"]?:\s*['"]?{re.escape(definition.name)}\b""")
+    return next((number for number, line in enumerate(lines, start=1) if named.search(line)), 1)
+
+
+def freshness_policy(definition: StreamDefinition) -> dg.FreshnessPolicy | None:
+    """When the table counts as stale: as the `freshness` of the definition says of messages, and their way into it."""
+    fail_after_s, warn_after_s = definition.freshness.fail_after_s, definition.freshness.warn_after_s
+    if fail_after_s is None:
+        return None
+    way = timedelta(seconds=definition.batch.interval_s + _WAY_INTO_THE_TABLE_S)
+    return dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(seconds=fail_after_s) + way,
+        warn_window=timedelta(seconds=warn_after_s) + way if warn_after_s is not None else None,
+    )
 
 
 def table_spec_metadata(definition: StreamDefinition, places: StreamPlaces) -> dict[str, Any]:
@@ -48,7 +86,7 @@ def table_spec_metadata(definition: StreamDefinition, places: StreamPlaces) -> d
         "dagster/column_lineage": dg.TableColumnLineage(lineage),
         "dagster/table_name": definition.name,
         "dagster/uri": str(places.table),
-        "definition": dg.MetadataValue.path(definition.file),
+        **code_references(definition),
         "definition_hash": definition.digest[:12],
     }
 
@@ -63,6 +101,7 @@ def quarantine_spec_metadata(definition: StreamDefinition, places: StreamPlaces)
         ),
         "dagster/table_name": f"{definition.name}_quarantine",
         "dagster/uri": str(places.quarantine),
+        **code_references(definition),
         "definition_hash": definition.digest[:12],
     }
 
@@ -82,6 +121,7 @@ def table_metadata(report: IngestReport) -> dict[str, Any]:
         "duplicates": run.duplicates,
         "control_messages": run.control,
         "bytes": run.bytes,
+        "copies_of_a_second_connection": run.overlapping,
         "window_messages": window.counts.messages,
         "window_quarantined": window.counts.quarantined,
         "gap_seconds": sum((gap.end - gap.start).total_seconds() for gap in window.gaps),
@@ -89,6 +129,10 @@ def table_metadata(report: IngestReport) -> dict[str, Any]:
     }
     if report.lag_s is not None:
         metadata["lag_seconds"] = report.lag_s
+    if report.pace is not None:
+        metadata["messages_per_second"] = report.pace.messages_per_second
+        metadata["delay_p50_seconds"] = report.pace.delay_p50_s
+        metadata["delay_p95_seconds"] = report.pace.delay_p95_s
     if window.first_received_at is not None and window.last_received_at is not None:
         metadata["first_received_at"] = dg.MetadataValue.timestamp(window.first_received_at)
         metadata["last_received_at"] = dg.MetadataValue.timestamp(window.last_received_at)

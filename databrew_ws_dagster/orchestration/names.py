@@ -40,6 +40,31 @@ class StreamNames:
         return dg.AssetKey(f"{self.stream}_quarantine")
 
     @property
+    def profile(self) -> dg.AssetKey:
+        """What each ended window holds, and whether it is complete."""
+        return dg.AssetKey(f"{self.stream}_profile")
+
+    @property
+    def report(self) -> dg.AssetKey:
+        """The daily report."""
+        return dg.AssetKey(f"{self.stream}_report")
+
+    @property
+    def close_job(self) -> str:
+        """The job that profiles a window that ended."""
+        return f"{self.stream}_close"
+
+    @property
+    def report_job(self) -> str:
+        """The job that makes the report of a day."""
+        return f"{self.stream}_daily_report"
+
+    @property
+    def maintenance_job(self) -> str:
+        """The job that compacts tables and deletes what is no longer kept."""
+        return f"{self.stream}_maintenance"
+
+    @property
     def capture_job(self) -> str:
         """The job whose one run holds the socket."""
         return f"{self.stream}_capture"

@@ -3,6 +3,7 @@
 Found by what they do, not by their job: a run started on an asset in the UI belongs to a job of Dagster's own.
 """
 
+import time
 from collections.abc import Iterator
 
 import dagster as dg
@@ -12,6 +13,8 @@ from databrew_ws_dagster.orchestration.names import StreamNames
 
 PARTITION_TAG = "dagster/partition"
 
+_PAUSE_AFTER_FAILURE_S = 3600.0
+
 UNFINISHED = [
     DagsterRunStatus.NOT_STARTED,
     DagsterRunStatus.QUEUED,
@@ -19,6 +22,21 @@ UNFINISHED = [
     DagsterRunStatus.STARTED,
     DagsterRunStatus.CANCELING,
 ]
+
+
+def may_start(instance: dg.DagsterInstance, job: str, partition: str) -> bool:
+    """Whether no run of this job and partition is under way, nor failed within the last hour."""
+    records = instance.get_run_records(RunsFilter(job_name=job, tags={PARTITION_TAG: partition}), limit=1)
+    if not records:
+        return True
+    status, ended_at = records[0].dagster_run.status, records[0].end_time or 0.0
+    is_fresh_failure = status is DagsterRunStatus.FAILURE and time.time() - ended_at < _PAUSE_AFTER_FAILURE_S
+    return status not in UNFINISHED and not is_fresh_failure
+
+
+def run_key_of(context: dg.ScheduleEvaluationContext, partition: str) -> str:
+    """A key for a run that a schedule asks for: the same tick asks once, another tick may ask again."""
+    return f"{partition}/{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"
 
 
 def ingested_windows(instance: dg.DagsterInstance, names: StreamNames, runs: RunsFilter) -> Iterator[str]:

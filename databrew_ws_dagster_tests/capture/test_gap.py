@@ -50,9 +50,14 @@ def unix_ns(moment: datetime) -> int:
     return int(moment.timestamp()) * 1_000_000_000
 
 
-def test_a_clean_close_begins_its_gap_when_all_was_read() -> None:
-    """Whatever was sent before a close frame has arrived."""
-    assert gap_of(GapCause.SERVER_CLOSED, is_clean=True).start == NOON - 0.5 * SECOND
+def test_a_close_of_our_own_begins_its_gap_when_all_was_read() -> None:
+    """The server sends until it hears of it, and all of that has arrived before its answer."""
+    assert gap_of(GapCause.PLANNED_RESTART, is_clean=True).start == NOON - 0.5 * SECOND
+
+
+def test_a_close_of_the_server_was_on_its_way_while_it_sent_nothing_more() -> None:
+    """One second more: what it would have sent meanwhile is missed."""
+    assert gap_of(GapCause.SERVER_CLOSED, is_clean=True).start == NOON - 1.5 * SECOND
 
 
 def test_a_broken_connection_may_have_dropped_what_was_on_its_way() -> None:

@@ -119,6 +119,12 @@ class Project:
             instance=self.instance, partition_key=window, run_config=config
         )
 
+    def evaluations(self, run_id: str) -> dict[str, dg.AssetCheckEvaluation]:
+        """What the checks said in a run, by name."""
+        records = self.instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
+        found = [record.event_log_entry.asset_check_evaluation for record in records]
+        return {evaluation.check_name: evaluation for evaluation in found if evaluation is not None}
+
     def unfinished_run(
         self,
         job: str,

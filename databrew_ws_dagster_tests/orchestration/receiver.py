@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -19,10 +20,11 @@ class Received(NamedTuple):
 
 
 class Receiver:
-    """Serves until its context ends; `status` is its answer to the next notices."""
+    """Serves until its context ends; `status` is its answer to the next notices, `delay_s` how long that takes."""
 
     def __init__(self) -> None:
         self.status = 200
+        self.delay_s = 0.0
         self.notices: list[Received] = []
         """Those that it took."""
         self.attempts = 0
@@ -34,6 +36,7 @@ class Receiver:
             def do_POST(self) -> None:
                 content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 receiver.attempts += 1
+                time.sleep(receiver.delay_s)
                 if receiver.status == 200:
                     receiver.notices.append(
                         Received(content["title"], content["message"], content["type"], str(self.headers))

@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
+from databrew_ws_dagster.orchestration.build import build_stream_definitions
+from databrew_ws_dagster.storage.definitions import load_definition
 from databrew_ws_dagster_tests.orchestration.project import FIRST, NAMES, Project
 from databrew_ws_dagster_tests.scenario import CLEAN, DEFINITION_TEXT
 
@@ -25,6 +28,8 @@ def test_lineage_runs_from_the_socket_through_raw_to_the_table_and_the_quarantin
         "taxi_rides_raw": {"taxi_rides_socket"},
         "taxi_rides": {"taxi_rides_raw"},
         "taxi_rides_quarantine": {"taxi_rides_raw"},
+        "taxi_rides_profile": {"taxi_rides", "taxi_rides_quarantine"},
+        "taxi_rides_report": {"taxi_rides_profile"},
     }
 
 
@@ -36,12 +41,15 @@ def test_the_assets_of_a_stream_are_one_group_and_say_what_they_are_kept_in(proj
         "taxi_rides_raw": {"parquet"},
         "taxi_rides": {"deltalake", "pandera"},
         "taxi_rides_quarantine": {"deltalake"},
+        "taxi_rides_profile": {"json"},
+        "taxi_rides_report": {"markdown"},
     }
 
 
 def test_only_the_socket_has_no_partitions(project: Project) -> None:
     partitions = {name: spec.partitions_def for name, spec in specs(project).items()}
     assert partitions.pop("taxi_rides_socket") is None
+    assert isinstance(partitions.pop("taxi_rides_report"), dg.DailyPartitionsDefinition)
     assert len({*partitions.values()}) == 1
 
 
@@ -136,3 +144,27 @@ def test_runs_are_tagged_with_the_stream_and_its_definition(project: Project) ->
 def test_a_backfill_starts_one_run_for_each_window(project: Project) -> None:
     """In a run over a range of windows, Dagster 1.13 loses the window of check results."""
     assert project.definitions.resolve_asset_graph().get(NAMES.table).backfill_policy is None
+
+
+def test_every_asset_before_the_profile_links_to_the_line_that_declares_its_stream_and_names_its_owners(
+    project: Project,
+) -> None:
+    file = project.folder / "taxi_rides.yaml"
+    file.write_text("# rides\n" + DEFINITION_TEXT + "owners: ['team:rides', ops@example.com]\n")
+    stream = load_definition(file, {})
+    built = build_stream_definitions(stream, layout=project.layout, environ={})
+    found = {spec.key.to_user_string(): spec for spec in built.resolve_all_asset_specs()}
+
+    for name in ("taxi_rides_socket", "taxi_rides_raw", "taxi_rides", "taxi_rides_quarantine"):
+        (reference,) = found[name].metadata["dagster/code_references"].code_references
+        assert (reference.file_path, reference.line_number) == (str(file), 4)
+        assert list(found[name].owners) == ["team:rides", "ops@example.com"]
+
+
+def test_the_freshness_policy_allows_for_the_way_into_the_table(project: Project) -> None:
+    project.define(DEFINITION_TEXT + "freshness: {warn_after: 5m, fail_after: 10m}\nbatch: {interval: 30s}\n")
+    policy = specs(project)["taxi_rides"].freshness_policy
+    assert isinstance(policy, TimeWindowFreshnessPolicy)
+    assert policy.fail_window.to_timedelta() == timedelta(minutes=11, seconds=30)
+    project.define()
+    assert specs(project)["taxi_rides"].freshness_policy is None

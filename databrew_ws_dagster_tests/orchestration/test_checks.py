@@ -9,13 +9,17 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster import DagsterEventType
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from databrew_ws_dagster.core.connection_event import Gap, GapCause
-from databrew_ws_dagster.core.drift import CATALOGUE, DriftClass, Verdict
-from databrew_ws_dagster.ingest.report import Counts, IngestMode, IngestReport, WindowFinding, WindowState
-from databrew_ws_dagster.orchestration.checks import check_results
+from databrew_ws_dagster.core.definition.alerts import AlertSeverity
+from databrew_ws_dagster.core.drift import CATALOGUE, DriftClass, Severity, Verdict
+from databrew_ws_dagster.ingest.report import Counts, WindowFinding, WindowState
+from databrew_ws_dagster.orchestration.checks import check_outcomes
+from databrew_ws_dagster.orchestration.outcome import Outcome
+from databrew_ws_dagster.storage.pending import list_pending
 from databrew_ws_dagster_tests.orchestration.project import FIRST, FIRST_HOUR, NAMES, SECOND, Project
 from databrew_ws_dagster_tests.scenario import (
     CLEAN,
@@ -42,33 +46,23 @@ ALWAYS = {
 GAP = Gap(FIRST_HOUR, FIRST_HOUR + timedelta(seconds=12), GapCause.SERVER_CLOSED, code=1012, reason="restart")
 
 
-def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
-    return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+def ingested(project: Project, window: str = FIRST, *, mode: str | None = None) -> dict[str, dg.AssetCheckEvaluation]:
+    """Materialise a window; gives what its checks said."""
+    return project.evaluations(project.ingest(window, mode=mode).run_id)
 
 
-def report_of(
+def state_with(
     *findings: WindowFinding, gaps: Sequence[Gap] = (), records: int = 1000, quarantined: int = 0
-) -> IngestReport:
-    """A report on a window in which this was found."""
-    counts = Counts(messages=records, records=records, accepted=records - quarantined, quarantined=quarantined)
-    state = WindowState(
+) -> WindowState:
+    """A window in which this was found."""
+    return WindowState(
         window=FIRST,
-        counts=counts,
+        counts=Counts(messages=records, records=records, accepted=records - quarantined, quarantined=quarantined),
         findings=findings,
         gaps=tuple(gaps),
         classes={},
         first_received_at=None,
         last_received_at=None,
-    )
-    return IngestReport(
-        mode=IngestMode.APPEND,
-        batch_ids=(),
-        settled_ids=(),
-        run=counts,
-        state=state,
-        lag_s=None,
-        definition_digest="0" * 64,
-        table_version=None,
     )
 
 
@@ -88,16 +82,15 @@ def finding_of(drift: DriftClass) -> WindowFinding:
     )
 
 
-def outcome_of(check: str, report: IngestReport) -> dg.AssetCheckResult:
-    """How a check ends on a report."""
-    (result,) = (result for result in check_results(definition(), report) if result.check_name == check)
-    return result
+def outcome_of(check: str, state: WindowState) -> Outcome:
+    """How a check ends on a window."""
+    return dict(check_outcomes(definition(), state))[check]
 
 
 def test_a_clean_window_passes_every_check_at_its_partition(project: Project) -> None:
     project.seal(CLEAN)
 
-    found = evaluations(project.ingest())
+    found = ingested(project)
 
     assert found.keys() >= ALWAYS
     assert all(evaluation.passed for evaluation in found.values())
@@ -108,7 +101,7 @@ def test_each_difference_fails_the_check_it_belongs_to_with_a_sentence_that_name
     """Ten messages, five of them different, each in another way."""
     project.seal(MIXED)
 
-    found = evaluations(project.ingest())
+    found = ingested(project)
 
     assert found["primary_key_unique"].passed
     assert found["no_capture_gaps"].passed
@@ -136,21 +129,25 @@ def test_each_difference_fails_the_check_it_belongs_to_with_a_sentence_that_name
 def test_a_failed_check_shows_its_findings_as_a_table_and_what_would_accept_them(project: Project) -> None:
     project.seal([*CLEAN, TYPE_CHANGED, ride(10, driver_id="1010")])
 
-    metadata = evaluations(project.ingest())["types_match"].metadata
+    metadata = ingested(project)["types_match"].metadata
 
     findings = metadata["findings"]
     assert isinstance(findings, dg.TableMetadataValue)
     (finding,) = findings.records
-    assert {name: finding.data[name] for name in ("column", "class", "verdict", "count")} == {
+    assert {name: finding.data[name] for name in ("column", "class", "becomes", "count")} == {
         "column": "driver_id",
-        "class": "V02",
-        "verdict": "quarantine",
+        "class": "V02 number inside a string",
+        "becomes": "quarantined",
         "count": 2,
     }
     assert finding.data["first"] == finding.data["last"] == "01-05 10:00:00"
     assert finding.data["samples"] == '"1006" | "1010"'
-    assert "databrewType: String" in str(metadata["definition_that_would_accept"].value)
+    assert "classes: {V02: warn}" in str(metadata["definition_that_would_accept"].value)
     assert metadata["affected"].value == 2
+    look, judge = metadata["see_the_messages"].value, metadata["judge_again"].value
+    assert look == f"databrew-ws quarantine list taxi_rides --window {FIRST} --class V02"
+    assert judge == f"databrew-ws rejudge taxi_rides.yaml --window {FIRST}"
+    assert metadata["quarantine"].value == NAMES.quarantine
 
 
 def test_what_a_window_began_with_is_still_said_after_a_later_clean_micro_batch(project: Project) -> None:
@@ -159,7 +156,7 @@ def test_what_a_window_began_with_is_still_said_after_a_later_clean_micro_batch(
     project.ingest(mode="append")
     project.seal([ride(20), ride(21)])
 
-    found = evaluations(project.ingest(mode="append"))
+    found = ingested(project, mode="append")
 
     assert not found["messages_parse"].passed
     assert found["quarantine_share"].metadata["records"].value == 8
@@ -202,8 +199,8 @@ def statuses(project: Project, window: str) -> list[AssetCheckExecutionRecordSta
     return [record.status for record in records]
 
 
-def test_a_run_over_a_range_of_windows_loses_the_window_of_its_check_results(stored_project: Project) -> None:
-    """Why no backfill policy is set: with one, Dagster 1.13 starts such runs even for a single window."""
+def test_a_run_over_a_range_that_is_one_window_keeps_the_windows_name(stored_project: Project) -> None:
+    """Dagster itself would store the results of a step of such a run without it."""
     stored_project.seal(CLEAN)
     tags = {"dagster/asset_partition_range_start": FIRST, "dagster/asset_partition_range_end": FIRST}
 
@@ -211,7 +208,63 @@ def test_a_run_over_a_range_of_windows_loses_the_window_of_its_check_results(sto
         instance=stored_project.instance, asset_selection=[NAMES.table, NAMES.quarantine], tags=tags
     )
 
-    assert {evaluation.partition for evaluation in result.get_asset_check_evaluations()} == {None}
+    found = stored_project.evaluations(result.run_id).values()
+    assert {evaluation.partition for evaluation in found} == {FIRST}
+
+
+def test_a_run_of_the_ingest_job_shows_no_check_as_being_in_progress(stored_project: Project) -> None:
+    """While a run is under way, or after it crashed, the results before it are the ones to see."""
+    stored_project.seal([*CLEAN, TYPE_CHANGED])
+    stored_project.ingest()
+    job = stored_project.definitions.resolve_job_def(NAMES.ingest_job)
+    stored_project.instance.create_run_for_job(job, tags={"dagster/partition": FIRST})
+
+    assert statuses(stored_project, FIRST) == [AssetCheckExecutionRecordStatus.FAILED]
+
+
+def test_a_run_started_by_hand_in_the_ui_has_its_planned_checks_evaluated_once_each(stored_project: Project) -> None:
+    stored_project.seal([*CLEAN, TYPE_CHANGED])
+
+    result = stored_project.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=stored_project.instance, partition_key=FIRST, asset_selection=[NAMES.table, NAMES.quarantine]
+    )
+
+    planned, evaluated = DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, DagsterEventType.ASSET_CHECK_EVALUATION
+    read = stored_project.instance.get_records_for_run
+    assert len(read(result.run_id, of_type=planned).records) == len(read(result.run_id, of_type=evaluated).records) > 8
+    assert statuses(stored_project, FIRST) == [AssetCheckExecutionRecordStatus.FAILED]
+
+
+def test_checks_executed_alone_judge_the_window_as_it_stands_and_write_nothing(stored_project: Project) -> None:
+    """What the button on a check does: the tables are read, no micro-batch is ingested."""
+    stored_project.seal([*CLEAN, TYPE_CHANGED])
+    stored_project.ingest()
+    stored_project.seal([ride(20)])
+    key = dg.AssetCheckKey(NAMES.table, "types_match")
+    job = dg.define_asset_job("checks", dg.AssetSelection.checks(key)).resolve(
+        asset_graph=stored_project.definitions.resolve_asset_graph()
+    )
+
+    result = job.execute_in_process(instance=stored_project.instance, tags={"dagster/partition": FIRST})
+
+    assert not stored_project.evaluations(result.run_id)["types_match"].passed
+    assert result.get_asset_materialization_events() == []
+    assert len(list_pending(stored_project.places)) == 1
+
+
+def test_of_table_and_quarantine_selected_alone_the_other_is_reported_as_well(stored_project: Project) -> None:
+    """They are written together, whatever a person has selected."""
+    stored_project.seal([*CLEAN, TYPE_CHANGED])
+
+    stored_project.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=stored_project.instance, partition_key=FIRST, asset_selection=[NAMES.table]
+    )
+
+    event = stored_project.instance.get_latest_materialization_event(NAMES.quarantine)
+    assert event is not None
+    assert event.asset_materialization is not None
+    assert event.asset_materialization.partition == FIRST
+    assert event.asset_materialization.metadata["dagster/row_count"].value == 1
 
 
 @pytest.mark.parametrize(
@@ -221,27 +274,27 @@ def test_a_run_over_a_range_of_windows_loses_the_window_of_its_check_results(sto
 )
 def test_every_class_that_warns_or_refuses_fails_exactly_one_check(drift: DriftClass) -> None:
     with_all_checks = DEFINITION_TEXT.replace("Int32, pk: true", "Int32, pk: true, checks: {min: 0}")
-    report = report_of(finding_of(drift))
-    failed = [result for result in check_results(definition(with_all_checks), report) if not result.passed]
-    assert len(failed) == 1, drift
-    assert failed[0].severity is (ERROR if drift.verdict is Verdict.QUARANTINE else WARN)
+    outcomes = dict(check_outcomes(definition(with_all_checks), state_with(finding_of(drift))))
+    (failed,) = (outcome for outcome in outcomes.values() if outcome.severity is not None)
+    assert failed.dagster_severity is (ERROR if drift.verdict is Verdict.QUARANTINE else WARN)
+    is_critical = (drift.verdict, drift.severity) == (Verdict.QUARANTINE, Severity.CRITICAL)
+    assert (failed.severity is AlertSeverity.CRITICAL) is is_critical
 
 
 @pytest.mark.parametrize(
-    ("quarantined", "passed", "severity"),
-    [(0, True, WARN), (9, True, WARN), (10, False, WARN), (499, False, WARN), (500, False, ERROR)],
+    ("quarantined", "severity"),
+    [(0, None), (9, None), (10, "warn"), (499, "warn"), (500, "error"), (9_999, "error"), (10_000, "critical")],
 )
-def test_the_share_in_quarantine_warns_from_a_thousandth_and_is_an_error_from_a_twentieth(
-    quarantined: int, passed: bool, severity: dg.AssetCheckSeverity
+def test_the_share_in_quarantine_warns_from_a_thousandth_and_is_critical_when_it_is_all(
+    quarantined: int, severity: str | None
 ) -> None:
-    result = outcome_of("quarantine_share", report_of(records=10_000, quarantined=quarantined))
-    assert (result.passed, result.severity) == (passed, severity)
+    assert outcome_of("quarantine_share", state_with(records=10_000, quarantined=quarantined)).severity == severity
 
 
 def test_a_gap_fails_its_check_with_length_cause_and_begin(project: Project) -> None:
     project.seal([GAP, *CLEAN])
 
-    evaluation = evaluations(project.ingest())["no_capture_gaps"]
+    evaluation = ingested(project)["no_capture_gaps"]
 
     assert not evaluation.passed
     assert evaluation.severity is ERROR
@@ -255,7 +308,7 @@ def test_a_gap_fails_its_check_with_length_cause_and_begin(project: Project) -> 
 
 def test_of_several_gaps_the_longest_is_named_and_the_others_counted() -> None:
     shorter = replace(GAP, end=GAP.start + timedelta(seconds=3), cause=GapCause.PING_TIMEOUT)
-    description = outcome_of("no_capture_gaps", report_of(gaps=[shorter, GAP, shorter])).description
+    description = outcome_of("no_capture_gaps", state_with(gaps=[shorter, GAP, shorter])).description
     assert description is not None
     assert "12.0 s" in description
     assert "2 more, 18.0 s in all" in description
@@ -264,10 +317,10 @@ def test_of_several_gaps_the_longest_is_named_and_the_others_counted() -> None:
 def test_of_several_findings_a_refusal_is_named_before_a_more_frequent_warning() -> None:
     warning = replace(finding_of(CATALOGUE[code_of("V04")]), column="a", count=500)
     refusal = replace(finding_of(CATALOGUE[code_of("V01")]), column="b", count=2)
-    description = outcome_of("types_match", report_of(warning, refusal)).description
+    description = outcome_of("types_match", state_with(warning, refusal)).description
     assert description is not None
     assert description.startswith("b: ")
-    assert "(and 1 more)" in description
+    assert description.endswith("1 more below")
 
 
 def code_of(code: str) -> Any:
@@ -280,7 +333,7 @@ def test_what_senders_chose_cannot_pose_as_markdown(project: Project) -> None:
     """A key of a message stands in the definition proposed; its backticks do not end the code block."""
     project.seal([*CLEAN, ride(7, **{"``` [click](http://evil)": 1})])
 
-    metadata = evaluations(project.ingest())["no_unexpected_fields"].metadata
+    metadata = ingested(project)["no_unexpected_fields"].metadata
 
     block = str(metadata["definition_that_would_accept"].value)
     fence = block.partition("yaml")[0]
@@ -292,7 +345,7 @@ def test_what_senders_chose_cannot_pose_as_markdown(project: Project) -> None:
 def test_a_key_that_is_long_or_holds_control_characters_is_shown_short_and_escaped(project: Project) -> None:
     project.seal([*CLEAN, ride(7, **{"\x1b[31mred\n" + "k" * 5000: 1})])
 
-    evaluation = evaluations(project.ingest())["no_unexpected_fields"]
+    evaluation = ingested(project)["no_unexpected_fields"]
 
     assert evaluation.description is not None
     assert evaluation.description.isprintable()
@@ -302,13 +355,13 @@ def test_a_key_that_is_long_or_holds_control_characters_is_shown_short_and_escap
 def test_an_empty_string_where_text_is_declared_is_no_finding(project: Project) -> None:
     project.seal([ride(1, timestamp=""), ride(2, timestamp="N/A"), ride(3, timestamp=None), ride(4, timestamp=...)])
 
-    assert all(evaluation.passed for evaluation in evaluations(project.ingest()).values())
+    assert all(evaluation.passed for evaluation in ingested(project).values())
 
 
 def test_the_unexpected_field_warns_and_its_row_is_kept(project: Project) -> None:
     project.seal([UNEXPECTED_FIELD])
 
-    found = evaluations(project.ingest())
+    found = ingested(project)
 
     assert [name for name, evaluation in found.items() if not evaluation.passed] == ["no_unexpected_fields"]
     assert found["no_unexpected_fields"].severity is WARN
@@ -318,7 +371,7 @@ def test_results_are_of_now_and_say_which_materialisation_they_judge(project: Pr
     project.seal(CLEAN)
     before = datetime.now(UTC).timestamp()
 
-    evaluation = evaluations(project.ingest())["types_match"]
+    evaluation = ingested(project)["types_match"]
 
     assert evaluation.target_materialization_data is not None
     assert evaluation.target_materialization_data.timestamp >= before

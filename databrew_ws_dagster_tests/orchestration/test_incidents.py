@@ -1,111 +1,103 @@
-"""What is news to somebody who was told things before."""
+"""What is worth telling of a stream that goes wrong, worse, and well again."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from databrew_ws_dagster.orchestration.incidents import Incident, Result, Told, news
+from databrew_ws_dagster.core.definition.alerts import AlertSeverity
+from databrew_ws_dagster.orchestration.incidents import STEADY, Incident, Problem, Turn, advance
+
+BEGIN = datetime(2026, 1, 5, 10, tzinfo=UTC)
 
 
-def result(window: str, severity: str) -> Result:
-    return Result("types_match", window, severity, f"as seen in {window}")
+def problem(name: str, severity: str = "error", *classes: str) -> Problem:
+    return Problem(name, AlertSeverity(severity), f"{name} as seen", classes)
 
 
-class Listener:
-    """Somebody who is told the news."""
+class Watcher:
+    """Looks once a minute."""
 
     def __init__(self) -> None:
-        self.told: Told = {}
+        self.incident: Incident | None = None
+        self.now = BEGIN
 
-    def hear(self, **severities: str) -> list[str]:
-        """The news when windows stand like this, in short: `ERROR a`, `passed b`, `ERROR c +1`."""
-        incidents, self.told = news([result(*item) for item in severities.items()], self.told)
-        return [self._short(incident) for incident in incidents]
-
-    def _short(self, incident: Incident) -> str:
-        others = f" +{incident.other_windows}" if incident.other_windows else ""
-        return f"{incident.result.severity or 'passed'} {incident.result.window}{others}"
+    def look(self, *current: Problem, seen: tuple[Problem, ...] = ()) -> list[str]:
+        """The news in short: `opened types_match`, `recovered`."""
+        self.now += STEADY
+        self.incident, news = advance(self.incident, seen=seen, current=current, now=self.now)
+        return [" ".join([item.turn, *(problem.name for problem in item.problems)]) for item in news]
 
 
-def test_a_failed_window_is_told_once() -> None:
-    listener = Listener()
-    assert listener.hear(a="ERROR") == ["ERROR a"]
-    assert listener.hear(a="ERROR") == []
+def test_a_problem_that_stays_is_told_once_however_often_one_looks() -> None:
+    watcher = Watcher()
+    assert [watcher.look(problem("a")) for _ in range(4)] == [["opened a"], [], [], []]
 
 
-def test_each_failed_window_is_told_also_when_they_take_turns() -> None:
-    """Two windows are open around the full hour, and each is judged again with each of its micro-batches."""
-    listener = Listener()
-    assert [listener.hear(**{window: "ERROR"}) for window in "abab"] == [["ERROR a"], ["ERROR b"], [], []]
+def test_problems_found_together_are_one_notice_with_the_worst_first() -> None:
+    assert Watcher().look(problem("a", "warn"), problem("b", "critical")) == ["opened b a"]
 
 
-def test_windows_that_failed_together_are_one_notice_about_the_newest() -> None:
-    assert Listener().hear(a="ERROR", c="WARN", b="ERROR") == ["WARN c +2"]
+def test_another_problem_a_higher_severity_and_another_class_are_each_told_as_getting_worse() -> None:
+    watcher = Watcher()
+    assert watcher.look(problem("a", "warn", "F01")) == ["opened a"]
+    assert watcher.look(problem("a", "error", "F01")) == ["worse a"]
+    assert watcher.look(problem("a", "error", "F01", "F02")) == ["worse a"]
+    assert watcher.look(problem("a", "error", "F02"), problem("b", "warn")) == ["worse b"]
 
 
-def test_a_window_that_gets_worse_is_told_again_and_one_that_gets_better_is_not() -> None:
-    listener = Listener()
-    assert listener.hear(a="WARN") == ["WARN a"]
-    assert listener.hear(a="ERROR") == ["ERROR a"]
-    assert listener.hear(a="WARN") == []
+def test_getting_better_without_being_well_is_no_news() -> None:
+    watcher = Watcher()
+    watcher.look(problem("a"), problem("b"))
+    assert watcher.look(problem("a", "warn")) == []
 
 
-def test_passing_is_news_only_after_a_failure_that_was_told_and_once() -> None:
-    listener = Listener()
-    assert listener.hear(a="") == []
-    assert listener.hear(b="ERROR") == ["ERROR b"]
-    assert listener.hear(c="") == ["passed c"]
-    assert listener.hear(c="") == []
-    assert listener.hear(d="") == []
+def test_the_end_is_told_once_when_nothing_is_wrong_any_more() -> None:
+    watcher = Watcher()
+    watcher.look(problem("a"), problem("b"))
+    assert watcher.look(problem("b")) == []
+    assert [watcher.look() for _ in range(3)] == [["recovered"], [], []]
 
 
-def test_an_older_window_that_passes_ends_nothing() -> None:
-    listener = Listener()
-    assert listener.hear(b="ERROR") == ["ERROR b"]
-    assert listener.hear(a="") == []
-    assert listener.hear(b="") == ["passed b"]
+def test_what_was_over_before_anybody_looked_is_told_with_its_end() -> None:
+    watcher = Watcher()
+    assert watcher.look(seen=(problem("a"),)) == ["opened a"]
+    assert watcher.look() == ["recovered"]
 
 
-def test_a_failure_is_told_although_a_newer_window_has_passed_meanwhile() -> None:
-    """Runs of several windows go on at once: the one that ends last need not be the one with the failure."""
-    assert Listener().hear(a="ERROR", b="") == ["ERROR a", "passed b"]
+def test_what_flaps_is_one_incident_until_it_holds_still() -> None:
+    incident, told, now = None, [], BEGIN
+    for second in range(0, 600, 15):
+        current = [problem("capture", "critical")] if second % 30 else []
+        incident, news = advance(incident, seen=(), current=current, now=now + timedelta(seconds=second))
+        told += news
+    assert [item.turn for item in told] == [Turn.OPENED]
+    incident, news = advance(incident, seen=(), current=(), now=now + timedelta(seconds=600) + STEADY)
+    assert [item.turn for item in news] == [Turn.RECOVERED]
+    assert incident is None
 
 
-def test_a_failure_between_two_failures_is_no_recovery() -> None:
-    assert Listener().hear(a="ERROR", b="", c="ERROR") == ["ERROR c +1"]
+NAMES = st.sampled_from("abc")
+PROBLEMS = st.builds(problem, NAMES, st.sampled_from(["warn", "error", "critical"]), st.sampled_from(["F01", "F02"]))
 
 
-def test_a_window_that_was_repaired_and_fails_again_is_told_again() -> None:
-    listener = Listener()
-    assert [listener.hear(a=severity) for severity in ("ERROR", "", "ERROR")] == [
-        ["ERROR a"],
-        ["passed a"],
-        ["ERROR a"],
-    ]
+@given(st.lists(st.lists(PROBLEMS, max_size=4), max_size=20))
+def test_every_problem_is_covered_by_what_was_said_and_every_incident_ends_once(history: list[list[Problem]]) -> None:
+    """None lost: whatever was wrong at a look was told by then, at its severity and with its class."""
+    watcher, turns = Watcher(), []
+    for problems in [*history, [], []]:
+        turns += [news.partition(" ")[0] for news in watcher.look(*problems)]
+        if problems:
+            assert watcher.incident is not None
+            assert all(watcher.incident.told[problem.name].covers(problem) for problem in problems)
+    assert watcher.incident is None
+    assert turns.count("opened") == turns.count("recovered")
 
 
-def test_an_old_failure_judged_again_after_the_recovery_is_no_news() -> None:
-    listener = Listener()
-    assert listener.hear(a="ERROR", b="") == ["ERROR a", "passed b"]
-    assert listener.hear(a="ERROR") == []
-
-
-SEVERITIES = st.sampled_from(["", "WARN", "ERROR"])
-
-
-@given(st.lists(st.tuples(st.sampled_from("abcde"), SEVERITIES), max_size=30))
-def test_hearing_the_same_twice_is_never_news(history: list[tuple[str, str]]) -> None:
-    """Runs are looked at again for a while, so telling must not depend on how often."""
-    listener = Listener()
-    for window, severity in history:
-        listener.hear(**{window: severity})
-        assert listener.hear(**{window: severity}) == []
-
-
-def test_what_is_remembered_stays_small() -> None:
-    """A drift that nobody repairs for weeks: a failed window an hour."""
-    listener = Listener()
-    for window in range(1000):
-        assert listener.hear(**{f"{window:05d}": "ERROR"}) == [f"ERROR {window:05d}"]
-    assert len(listener.told) <= 200
+@given(st.lists(PROBLEMS, max_size=4))
+def test_looking_again_at_the_same_is_never_news(problems: list[Problem]) -> None:
+    watcher = Watcher()
+    watcher.look(*problems)
+    assert watcher.look(*problems) == []

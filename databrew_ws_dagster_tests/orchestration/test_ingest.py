@@ -120,7 +120,7 @@ def test_a_window_without_messages_is_materialised_empty_with_every_check_passed
     table = metadata(result, NAMES.table)
     assert table["dagster/row_count"] == 0
     assert "lag_seconds" not in table
-    assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
+    assert all(evaluation.passed for evaluation in project.evaluations(result.run_id).values())
 
 
 def test_the_code_version_is_the_definitions_so_that_the_ui_shows_what_is_outdated(project: Project) -> None:
@@ -165,7 +165,8 @@ def test_nothing_of_a_payload_but_redacted_samples_reaches_dagsters_storage(stor
 
     result = stored_project.ingest()
 
-    assert sum(not evaluation.passed for evaluation in result.get_asset_check_evaluations()) == 3
+    failed = [evaluation for evaluation in stored_project.evaluations(result.run_id).values() if not evaluation.passed]
+    assert len(failed) == 3
     dagster_home = stored_project.folder / "dagster"
     stored = b"".join(file.read_bytes() for file in dagster_home.rglob("*") if file.is_file())
     assert b"no_forbidden_nulls" in stored

@@ -14,7 +14,7 @@ from databrew_ws_dagster.orchestration import ingest_sensor
 from databrew_ws_dagster.storage.pending import list_pending
 from databrew_ws_dagster.storage.rebuild_marker import list_rebuilds, mark_rebuild
 from databrew_ws_dagster_tests.orchestration.project import FIRST, FIRST_HOUR, NAMES, SECOND, THIRD, Project
-from databrew_ws_dagster_tests.scenario import CLEAN, GARBAGE, ride
+from databrew_ws_dagster_tests.scenario import CLEAN, DEFINITION_TEXT, GARBAGE, ride
 
 SENSOR = NAMES.ingest_sensor
 
@@ -241,4 +241,17 @@ def test_the_sensor_remembers_only_windows_that_wait(project: Project) -> None:
 
     project.tick(SENSOR)
 
-    assert json.loads(project.cursor(SENSOR)).keys() == {THIRD}
+    assert json.loads(project.cursor(SENSOR))["windows"].keys() == {THIRD}
+
+
+def test_with_two_connections_a_window_waits_for_the_one_before(project: Project) -> None:
+    """Which of its messages are copies of that one's is known only then; a window that failed holds up none."""
+    project.define(DEFINITION_TEXT.replace("  config:\n", "  config:\n    redundancy: 2\n"))
+    project.seal(CLEAN, window=FIRST)
+    project.seal([ride(20)], window=SECOND)
+
+    assert requested(project) == [(FIRST, "append")]
+
+    project.unfinished_run(NAMES.ingest_job, dg.DagsterRunStatus.STARTED, window=FIRST)
+
+    assert f"{SECOND} waits for {FIRST}" in reason(project)
