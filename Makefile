@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` and `make test`. Both set up `.venv` by themselves.
-.PHONY: setup demo dev test lint types check-layers unit end-to-end validate-definitions wheel torture screenshots clean
+.PHONY: setup demo dev test lint types check-layers unit end-to-end validate-definitions wheel torture bench screenshots clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -13,6 +13,7 @@ help:
 	@echo "make test         every test and check"
 	@echo "make dev          Dagster with your own definition files in pipelines/"
 	@echo "make torture      faults that take minutes or root; what they cost: docs/reliability.md"
+	@echo "make bench        what it costs, side by side with others; docs/performance.md"
 	@echo "make setup        only the environment, in .venv"
 	@echo "make screenshots  the pictures in docs/"
 
