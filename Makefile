@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` and `make test`. Both set up `.venv` by themselves.
-.PHONY: setup demo dev test lint types check-layers unit end-to-end validate-definitions wheel torture bench screenshots clean
+.PHONY: setup demo dev test lint types check-layers unit end-to-end validate-definitions wheel example torture bench screenshots clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -14,6 +14,7 @@ help:
 	@echo "make dev          Dagster with your own definition files in pipelines/"
 	@echo "make torture      faults that take minutes or root; what they cost: docs/reliability.md"
 	@echo "make bench        what it costs, side by side with others; docs/performance.md"
+	@echo "make example      another Dagster project with a stream in it, from the wheel: docs/component.md"
 	@echo "make setup        only the environment, in .venv"
 	@echo "make screenshots  the pictures in docs/"
 
@@ -33,8 +34,7 @@ demo: setup
 	@exec $(BIN)/databrew-ws demo $(ARGS)
 
 dev: setup
-	@mkdir -p .databrew/dagster && cp dagster.yaml .databrew/dagster/
-	@DAGSTER_HOME=$(CURDIR)/.databrew/dagster exec $(BIN)/dagster dev -w workspace.yaml $(ARGS)
+	@exec env -u DAGSTER_HOME $(BIN)/databrew-ws dev $(ARGS)
 
 test: lint types check-layers unit end-to-end validate-definitions wheel
 
@@ -50,7 +50,7 @@ check-layers: setup
 
 unit: setup
 	@mkdir -p .databrew
-	$(PYTEST) -n $(WORKERS) -m "not end_to_end" --cov --cov-report=
+	$(PYTEST) -n $(WORKERS) -m "not end_to_end and not browser" --cov --cov-report=
 
 # One after the other: each has a Dagster instance with its daemon, and the machine may have two cores.
 end-to-end: setup
@@ -60,11 +60,19 @@ end-to-end: setup
 validate-definitions: setup
 	@mkdir -p .databrew/validate && cp dagster.yaml .databrew/validate/
 	DAGSTER_HOME=$(CURDIR)/.databrew/validate $(BIN)/dagster definitions validate -w workspace.yaml
+	cd examples/dagster_project && export PATH=$(CURDIR)/$(BIN):$$PATH PYTHONPATH=src \
+	  DAGSTER_HOME=$(CURDIR)/.databrew/validate DATABREW_WS_HOME=$(CURDIR)/.databrew/validate/home \
+	  && dg check yaml && dg check defs
 
 # The wheel must work where the source folder is not.
 wheel: setup
 	rm -rf dist && $(BIN)/python -m build --quiet --wheel --installer uv
 	$(BIN)/python -m databrew_ws_dagster_tests.wheel dist/*.whl
+
+# A project of somebody else's, with the wheel and a stream added by scaffold: docs/component.md.
+example: setup
+	rm -rf dist && $(BIN)/python -m build --quiet --wheel --installer uv
+	$(BIN)/python -m databrew_ws_dagster_tests.example dist/*.whl
 
 torture: setup
 	$(BIN)/python -m databrew_ws_dagster_tests.torture $(ARGS)
@@ -74,8 +82,9 @@ bench: setup
 	@mkdir -p .databrew
 	$(BIN)/python -m benchmarks $(ARGS)
 
+# The UI in a browser (Debian: chromium), one scene after the other, and a picture of each.
 screenshots: setup
-	$(BIN)/python -m databrew_ws_dagster_tests.browser
+	$(BIN)/python -m pytest -m browser --pictures=docs/images databrew_ws_dagster_tests/browser
 
 clean:
 	rm -rf .venv .databrew dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -9,11 +9,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 DEFINITION = REPOSITORY / "pipelines" / "taxi_rides.yaml"
 RECORDING = REPOSITORY / "databrew_ws_dagster_tests" / "data" / "bitmex.jsonl"
+READ_SETTINGS = (
+    "from importlib.resources import files; files('databrew_ws_dagster').joinpath('dagster.yaml').read_bytes()"
+)
 UV = Path(sys.executable).with_name("uv")
 
 
@@ -21,13 +25,8 @@ def main(wheel: Path) -> None:
     """Install and use the wheel; any step that fails ends the program with its status."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        locked = root / "locked.txt"
-        environment = root / "environment"
-        run(UV, "export", "--frozen", "--no-dev", "--no-emit-project", "--quiet", "-o", locked, cwd=REPOSITORY)
-        run(UV, "venv", "--quiet", "--python", sys.executable, environment, cwd=root)
+        environment = install(wheel, root)
         python = environment / "bin" / "python"
-        run(UV, "pip", "install", "--quiet", "--python", python, "-r", locked, wheel.absolute(), cwd=root)
-
         (root / "pipelines").mkdir()
         (root / "pipelines" / DEFINITION.name).write_bytes(DEFINITION.read_bytes())
         command = environment / "bin" / "databrew-ws"
@@ -38,6 +37,7 @@ def main(wheel: Path) -> None:
             cwd=root,
         )
         run(command, "--version", cwd=root)
+        run(python, "-c", READ_SETTINGS, cwd=root)
         run(command, "check", "pipelines/taxi_rides.yaml", cwd=root)
         run(command, "schema", cwd=root)
         run(command, "init", "--from", RECORDING, "--name", "bitmex", cwd=root)
@@ -45,14 +45,29 @@ def main(wheel: Path) -> None:
     print(f"{wheel.name}: 1 passed, 0 failed")
 
 
-def run(*command: str | Path, cwd: Path) -> None:
-    """Run a command without the source folder on its path."""
-    environ = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
-    finished = subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, check=False)
+def install(wheel: Path, root: Path, *, groups: Iterable[str] = ()) -> Path:
+    """Install the wheel, and dependency groups, into an environment in the folder `root`; gives the environment's."""
+    locked, environment = root / "locked.txt", root / "environment"
+    wanted = [f"--group={group}" for group in groups]
+    run(UV, "export", "--frozen", "--no-dev", *wanted, "--no-emit-project", "--quiet", "-o", locked, cwd=REPOSITORY)
+    run(UV, "venv", "--quiet", "--python", sys.executable, environment, cwd=root)
+    python = environment / "bin" / "python"
+    run(UV, "pip", "install", "--quiet", "--python", python, "-r", locked, wheel.absolute(), cwd=root)
+    return environment
+
+
+def run(*command: str | Path, cwd: Path, **environ: str) -> str:
+    """Run a command without the source folder on its path; gives what it printed."""
+    finished = subprocess.run(command, cwd=cwd, env=_environ() | environ, capture_output=True, text=True, check=False)
     if finished.returncode:
         sys.exit(
             f"{' '.join(map(str, command))}\nexit status {finished.returncode}\n{finished.stdout}{finished.stderr}"
         )
+    return finished.stdout
+
+
+def _environ() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ _COMMANDS = {
     "check": "Check a definition file; name every mistake; --live: judge what its socket says.",
     "completion": "Print the script by which a shell completes commands, files and streams.",
     "demo": "Start a playground server and Dagster with everything switched on.",
+    "dev": "Run Dagster with every stream, its UI and sensors, and settings that suit them.",
     "init": "Listen to a socket and write a definition that accepts what it says.",
     "playground": "Serve taxi rides over a WebSocket, and misbehave when told to.",
     "quarantine": "Look at refused messages: list, show, export, rejudge, purge.",

@@ -32,13 +32,13 @@ from databrew_ws_dagster.core.definition.model import DERIVED_SUFFIXES, STREAM_N
 from databrew_ws_dagster.core.definition.parse import parse_definition
 from databrew_ws_dagster.core.definition.source import OpenMessage, Source
 from databrew_ws_dagster.core.definition.template import Template
+from databrew_ws_dagster.core.frames import Record
 from databrew_ws_dagster.core.inference import HeardMessage, infer
 from databrew_ws_dagster.core.inference.references import Endpoint, conceal
 from databrew_ws_dagster.core.inference.writing import Origin, write_definition
 from databrew_ws_dagster.errors import StorageError
 from databrew_ws_dagster.playground.recording import read_raw_recording, read_recording
 from databrew_ws_dagster.storage.layout import config_path
-from databrew_ws_dagster.storage.segment import Record
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """Longest message that is listened to; the definition gets a limit that fits what came."""

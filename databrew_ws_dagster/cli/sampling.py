@@ -19,7 +19,7 @@ from databrew_ws_dagster.capture.listening import Heard, Patience, listen
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.core.definition.quantity import parse_duration
 from databrew_ws_dagster.core.definition.source import Source
-from databrew_ws_dagster.storage.segment import Record
+from databrew_ws_dagster.core.frames import Record
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -1,21 +1,22 @@
-"""Line charts as small SVG pictures, and as images inside markdown. Pure: numbers in, text out.
+"""Line charts as small SVG pictures inside markdown. Pure: numbers in, text out.
 
-Dagster's UI shows SVG given as a `data:` URI in markdown; inline SVG and files it leaves out. What is drawn is
-the caller's business.
+Dagster's UI shows SVG given as a `data:` URI; inline SVG and files it leaves out, and markdown of 1,000 characters or
+more it hides behind a button. So the words stand beside the picture, and a chart too long is thinned out. What is
+drawn is the caller's business.
 """
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, replace
 from itertools import groupby
+from urllib.parse import quote
 
-_WIDTH, _HEIGHT = 640, 180
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 8, 28, 22
-_COLOURS = ("#2563eb", "#d97706", "#059669")
-_STYLE = "font:11px system-ui,sans-serif"
+_MOST_CHARACTERS = 999
+_HEIGHT = 99
+_COLOURS = ("dodgerblue", "orange", "seagreen")
+_SAFE = "='/:,.-"
+"""Beside letters and digits, what may stand in a URL inside markdown as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,11 @@ class Chart:
     """A chart over evenly spaced places, the value axis beginning at 0.
 
     Args:
-        title: What is shown, with its unit.
-        ends: Labels of the first and the last place.
+        title: What is shown, with its unit and its time.
         lines: At most three, of the same length.
     """
 
     title: str
-    ends: tuple[str, str]
     lines: tuple[Line, ...]
 
     @property
@@ -46,61 +45,52 @@ class Chart:
         return max((value for line in self.lines for value in line.values if value is not None), default=0.0)
 
     def svg(self) -> str:
-        """The picture: some hundred bytes, and about eight for each value."""
-        axis = (
-            f'<path d="M{_LEFT} {_y(0, 1)}H{_WIDTH - _RIGHT}M{_LEFT} {_y(1, 1)}H{_WIDTH - _RIGHT}" stroke="#d4d4d8"/>'
-        )
-        start, end = (escape(label) for label in self.ends)
-        labels = (
-            _text(_LEFT, 14, escape(self.title), anchor="start")
-            + _text(_LEFT - 5, _y(1, 1) + 4, number_text(self.highest), anchor="end")
-            + _text(_LEFT - 5, _y(0, 1) + 4, "0", anchor="end")
-            + _text(_LEFT, _HEIGHT - 6, start, anchor="start")
-            + _text(_WIDTH - _RIGHT, _HEIGHT - 6, end, anchor="end")
+        """The picture: some two hundred bytes, and about five for each value."""
+        places = max(2, *(len(line.values) for line in self.lines))
+        drawn = "".join(
+            f"<path d='{_path(line.values, self.highest)}' fill='none' stroke='{colour}' "
+            "vector-effect='non-scaling-stroke'/>"
+            for line, colour in zip(self.lines, _COLOURS, strict=False)
         )
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" style="{_STYLE}">'
-            f'<rect width="100%" height="100%" fill="#fff"/>{axis}{labels}{"".join(self._lines())}</svg>'
+            f"<svg xmlns='http://www.w3.org/2000/svg' width='600' height='120' viewBox='0 -1 {places - 1} "
+            f"{_HEIGHT + 2}' preserveAspectRatio='none'>{drawn}</svg>"
         )
 
     def markdown(self) -> str:
-        """The picture as an image inside markdown; those who cannot see it are told title and maximum."""
-        told = f"{self.title}, at most {number_text(self.highest)}".replace("[", "(").replace("]", ")")
-        return f"![{told}](data:image/svg+xml;base64,{b64encode(self.svg().encode()).decode()})"
+        """Title, maximum and, of several lines, their colours; then the picture, below 1,000 characters."""
+        names = ", ".join(f"{line.name} {colour}" for line, colour in zip(self.lines, _COLOURS, strict=False))
+        legend = f" ({names})" if len(self.lines) > 1 else ""
+        text = f"{self.title}, at most {number_text(self.highest)}{legend}"
+        made = f"{text}\n\n![{self.lines[0].name}](data:image/svg+xml,{quote(self.svg(), safe=_SAFE)})"
+        return made if len(made) <= _MOST_CHARACTERS else self._thinned().markdown()
 
-    def _lines(self) -> list[str]:
-        return [
-            f'<path d="{_path(line.values, self.highest)}" fill="none" stroke="{colour}" stroke-width="1.5" '
-            f'stroke-linecap="round"/>{self._legend(line, place, colour)}'
-            for place, (line, colour) in enumerate(zip(self.lines, _COLOURS, strict=False))
-        ]
-
-    def _legend(self, line: Line, place: int, colour: str) -> str:
-        if len(self.lines) == 1:
-            return ""
-        x = _WIDTH - _RIGHT - 60 * (len(self.lines) - 1 - place)
-        return _text(x, 14, escape(line.name), anchor="end", colour=colour)
+    def _thinned(self) -> Chart:
+        """Half as many places, each with the larger value of two."""
+        return replace(self, lines=tuple(Line(line.name, _halved(line.values)) for line in self.lines))
 
 
 def number_text(value: float) -> str:
-    """A number as people read it: at most four digits, thousands apart."""
+    """A number as people read it: at most three digits after the first, thousands apart."""
     return f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:.3g}"
 
 
+def _halved(values: Sequence[float | None]) -> list[float | None]:
+    pairs = (values[place : place + 2] for place in range(0, len(values), 2))
+    return [max((value for value in pair if value is not None), default=None) for pair in pairs]
+
+
 def _path(values: Sequence[float | None], highest: float) -> str:
-    """A subpath for each run of values, so that a hole stays one; a lonely value becomes a dot."""
-    step = (_WIDTH - _LEFT - _RIGHT) / max(1, len(values) - 1)
+    """A subpath of relative steps for each run of values, so that a hole stays one; a lonely value becomes a dash."""
     parts = []
     for is_known, run in groupby(enumerate(values), key=lambda each: each[1] is not None):
         if is_known:
-            points = [f"{_LEFT + place * step:.0f} {_y(value or 0, highest)}" for place, value in run]
-            parts.append("M" + "L".join(points) + ("h0" if len(points) == 1 else ""))
-    return "".join(parts)
+            points = [(place, _y(value or 0, highest)) for place, value in run]
+            (x, y), *rest = points
+            steps = [after[1] - before[1] for before, after in zip(points, rest, strict=False)]
+            parts.append(f"M{x},{y}" + ("l" + ",".join(f"1,{step}" for step in steps) if steps else "h.3"))
+    return "".join(parts).replace(",-", "-")
 
 
 def _y(value: float, highest: float) -> int:
-    return round(_HEIGHT - _BOTTOM - (value / highest if highest else 0) * (_HEIGHT - _TOP - _BOTTOM))
-
-
-def _text(x: float, y: float, text: str, *, anchor: str, colour: str = "#52525b") -> str:
-    return f'<text x="{x}" y="{y}" fill="{colour}" text-anchor="{anchor}">{text}</text>'
+    return round(_HEIGHT * (1 - (value / highest if highest else 0)))

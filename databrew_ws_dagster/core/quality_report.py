@@ -111,9 +111,26 @@ class DayReport:
         """The report as people read it."""
         return "\n\n".join(self._sections()) + "\n"
 
+    def summary(self) -> str:
+        """The day in a few sentences."""
+        share = self.totals.quarantined / self.totals.records if self.totals.records else 0.0
+        totals, gaps = self.totals, f"Not connected for {self.gap_seconds:,.1f} s, gaps: {len(self.gaps)}."
+        sentences = [
+            f"{totals.messages:,} messages received, {totals.accepted:,} rows landed,",
+            f"{totals.quarantined:,} records quarantined ({share:.2%}).",
+            f"Findings: {len(self.findings)}." if self.findings else "Nothing departed from the definition.",
+            gaps if self.gaps else "Connected throughout.",
+        ]
+        if self.slowest is not None:
+            sentences.append(
+                f"From receipt to commit: half of the messages within {_seconds(self._delay_p50_s())}, 95 % within "
+                f"{_seconds(self.slowest.delay_p95_s)} in the slowest window, {self.slowest.window}."
+            )
+        return " ".join(sentences)
+
     def _sections(self) -> Iterator[str]:
         yield f"# {plain(self.stream)}, {self.day}"
-        yield self._summary()
+        yield self.summary()
         yield table(
             ("", self.day, "the day before", "change"),
             [
@@ -142,22 +159,6 @@ class DayReport:
                 ("start", "end", "seconds", "cause"),
                 [(_clock(gap.start), _clock(gap.end), gap.seconds, gap.cause) for gap in self.gaps],
             )
-
-    def _summary(self) -> str:
-        share = self.totals.quarantined / self.totals.records if self.totals.records else 0.0
-        totals, gaps = self.totals, f"Not connected for {self.gap_seconds:,.1f} s, gaps: {len(self.gaps)}."
-        sentences = [
-            f"{totals.messages:,} messages received, {totals.accepted:,} rows landed,",
-            f"{totals.quarantined:,} records quarantined ({share:.2%}).",
-            f"Findings: {len(self.findings)}." if self.findings else "Nothing departed from the definition.",
-            gaps if self.gaps else "Connected throughout.",
-        ]
-        if self.slowest is not None:
-            sentences.append(
-                f"From receipt to commit: half of the messages within {_seconds(self._delay_p50_s())}, 95 % within "
-                f"{_seconds(self.slowest.delay_p95_s)} in the slowest window, {self.slowest.window}."
-            )
-        return " ".join(sentences)
 
     def _delay_p50_s(self) -> float | None:
         delays = sorted(window.delay_p50_s for window in self.windows if window.delay_p50_s is not None)

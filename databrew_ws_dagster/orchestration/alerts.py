@@ -52,9 +52,8 @@ class _Memory:
         return msgspec.json.encode(self).decode()
 
 
-def build_alert_sensor(definition: StreamDefinition, places: StreamPlaces) -> dg.SensorDefinition:
+def build_alert_sensor(definition: StreamDefinition, names: StreamNames, places: StreamPlaces) -> dg.SensorDefinition:
     """The sensor that notifies of this stream's incidents."""
-    names = StreamNames(definition.name)
 
     @dg.sensor(
         name=names.alert_sensor,
@@ -74,7 +73,7 @@ def build_alert_sensor(definition: StreamDefinition, places: StreamPlaces) -> dg
             *stale_table(context.instance, names),
             *failing_instigators(context.instance, names),
         ]
-        return _tell(memory, definition.alerts, stream=definition.name, seen=seen, current=current)
+        return _tell(memory, definition.alerts, stream=names.label, seen=seen, current=current)
 
     return alert_sensor
 

@@ -24,9 +24,10 @@ _PATIENCE_S = 20.0
 """A reconnection or a restart takes seconds; what lasts longer is worth a word."""
 
 
-def build_arrival_check(definition: StreamDefinition, places: StreamPlaces) -> dg.AssetChecksDefinition:
+def build_arrival_check(
+    definition: StreamDefinition, names: StreamNames, places: StreamPlaces
+) -> dg.AssetChecksDefinition:
     """The check of the socket."""
-    names = StreamNames(definition.name)
 
     @dg.asset_check(
         name=CHECK,

@@ -1,7 +1,7 @@
 """From a stream definition to everything Dagster shows of it: one function for every door."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import dagster as dg
 
@@ -21,7 +21,12 @@ from databrew_ws_dagster.storage.layout import Layout
 
 
 def build_stream_definitions(
-    definition: StreamDefinition, *, layout: Layout, environ: Mapping[str, str]
+    definition: StreamDefinition,
+    *,
+    layout: Layout,
+    environ: Mapping[str, str],
+    key_prefix: Sequence[str] = (),
+    group_name: str | None = None,
 ) -> dg.Definitions:
     """Assets, checks, jobs and sensors of one stream.
 
@@ -29,12 +34,14 @@ def build_stream_definitions(
         definition: The stream, as read from its definition file.
         layout: Where its spool and its lake lie.
         environ: Resolves the URL's references for display; secrets in it are not shown.
+        key_prefix: Comes before the stream's name in the key of every asset; letters, digits and underscores.
+        group_name: Of the assets; None for the stream's name.
     """
-    names = StreamNames(definition.name)
+    names = StreamNames(definition.name, tuple(key_prefix), group_name)
     places = layout.stream(definition.name)
     partitions = partitions_of(definition, places, now_ns=time.time_ns())
-    ingest_asset = build_ingest_asset(definition, layout, partitions)
-    capture_job = build_capture_job(definition, layout)
+    ingest_asset = build_ingest_asset(definition, names, layout, partitions)
+    capture_job = build_capture_job(definition, names, layout)
     ingest_job = dg.define_asset_job(
         names.ingest_job,
         selection=dg.AssetSelection.assets(names.table, names.quarantine).without_checks(),
@@ -45,28 +52,28 @@ def build_stream_definitions(
     )
     return dg.Definitions(
         assets=[
-            *build_source_assets(definition, layout, partitions, environ=environ),
+            *build_source_assets(definition, names, layout, partitions, environ=environ),
             ingest_asset,
-            build_profile_asset(definition, places, partitions),
-            build_report_asset(definition, places, partitions),
+            build_profile_asset(definition, names, places, partitions),
+            build_report_asset(definition, names, places, partitions),
         ],
-        asset_checks=[build_arrival_check(definition, places)],
+        asset_checks=[build_arrival_check(definition, names, places)],
         jobs=[
             capture_job,
             ingest_job,
-            build_close_job(definition),
-            build_report_job(definition),
-            build_maintenance_job(definition, places),
+            build_close_job(definition, names),
+            build_report_job(definition, names),
+            build_maintenance_job(definition, names, places),
         ],
         schedules=[
-            build_close_schedule(definition, places, partitions),
-            build_report_schedule(definition, places),
-            build_maintenance_schedule(definition),
+            build_close_schedule(definition, names, places, partitions),
+            build_report_schedule(definition, names, places),
+            build_maintenance_schedule(definition, names),
         ],
         sensors=[
-            build_supervisor(definition, layout, capture_job),
-            build_ingest_sensor(definition, layout, partitions),
-            build_alert_sensor(definition, places),
+            build_supervisor(definition, names, layout, capture_job),
+            build_ingest_sensor(definition, names, layout, partitions),
+            build_alert_sensor(definition, names, places),
         ],
         executor=dg.in_process_executor,
     )

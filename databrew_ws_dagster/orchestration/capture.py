@@ -24,11 +24,10 @@ GRACE_S = 45
 """How long a run that has started may go without the lease before it counts as dead."""
 
 
-def build_capture_job(definition: StreamDefinition, layout: Layout) -> dg.JobDefinition:
+def build_capture_job(definition: StreamDefinition, names: StreamNames, layout: Layout) -> dg.JobDefinition:
     """The job whose single run holds the socket until it is terminated."""
-    names = StreamNames(definition.name)
 
-    @dg.op(name=f"capture_{definition.name}", description="Holds the socket; ends only when it is told to.")
+    @dg.op(name=names.capture_op, description="Holds the socket; ends only when it is told to.")
     def capture(context: dg.OpExecutionContext) -> None:
         from databrew_ws_dagster.capture.run import run_capture  # asyncio and websockets: for this run alone
 
@@ -52,9 +51,10 @@ def build_capture_job(definition: StreamDefinition, layout: Layout) -> dg.JobDef
     return capture_job
 
 
-def build_supervisor(definition: StreamDefinition, layout: Layout, job: dg.JobDefinition) -> dg.SensorDefinition:
+def build_supervisor(
+    definition: StreamDefinition, names: StreamNames, layout: Layout, job: dg.JobDefinition
+) -> dg.SensorDefinition:
     """The sensor that starts a capture run whenever no capture of the stream is alive on this host."""
-    names = StreamNames(definition.name)
     places = layout.stream(definition.name)
     loaded_at_ns, code = time.time_ns(), code_of_capture()
 

@@ -22,7 +22,7 @@ from databrew_ws_dagster.orchestration.outcome import Outcome, failed, outcome_o
 class _Check:
     name: str
     description: str
-    evaluate: Callable[[StreamDefinition, WindowState], Outcome]
+    evaluate: Callable[[StreamDefinition, StreamNames, WindowState], Outcome]
     is_of_findings: bool = True
 
 
@@ -32,7 +32,9 @@ _ADVICE = (
 )
 
 
-def build_check_specs(definition: StreamDefinition, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
+def build_check_specs(
+    definition: StreamDefinition, names: StreamNames, partitions: dg.PartitionsDefinition
+) -> list[dg.AssetCheckSpec]:
     """The checks of the stream's table."""
     with warnings.catch_warnings():
         # Partitioned checks are a preview in 1.13; tests hold what we lean on (`orchestration/test_checks.py`).
@@ -40,7 +42,7 @@ def build_check_specs(definition: StreamDefinition, partitions: dg.PartitionsDef
         return [
             dg.AssetCheckSpec(
                 check.name,
-                asset=StreamNames(definition.name).table,
+                asset=names.table,
                 description=f"{check.description} {_ADVICE}" if check.is_of_findings else check.description,
                 partitions_def=partitions,
             )
@@ -48,10 +50,12 @@ def build_check_specs(definition: StreamDefinition, partitions: dg.PartitionsDef
         ]
 
 
-def check_outcomes(definition: StreamDefinition, state: WindowState) -> Iterator[tuple[str, Outcome]]:
+def check_outcomes(
+    definition: StreamDefinition, names: StreamNames, state: WindowState
+) -> Iterator[tuple[str, Outcome]]:
     """Name and outcome of every check, on a window as it stands."""
     for check in _checks_of(definition):
-        yield check.name, check.evaluate(definition, state)
+        yield check.name, check.evaluate(definition, names, state)
 
 
 def _checks_of(definition: StreamDefinition) -> Sequence[_Check]:
@@ -63,17 +67,17 @@ def _checks_of(definition: StreamDefinition) -> Sequence[_Check]:
     return [check for check in _CHECKS if is_declared.get(check.name, True)]
 
 
-def _of_classes(*prefixes: str) -> Callable[[StreamDefinition, WindowState], Outcome]:
+def _of_classes(*prefixes: str) -> Callable[[StreamDefinition, StreamNames, WindowState], Outcome]:
     """A check that holds as long as no finding is of these drift classes (docs/drift.md)."""
 
-    def evaluate(definition: StreamDefinition, state: WindowState) -> Outcome:
+    def evaluate(definition: StreamDefinition, names: StreamNames, state: WindowState) -> Outcome:
         findings = [finding for finding in state.findings if finding.drift_class.startswith(prefixes)]
-        return outcome_of_findings(definition, state, findings)
+        return outcome_of_findings(definition, names, state, findings)
 
     return evaluate
 
 
-def _quarantine_share(definition: StreamDefinition, state: WindowState) -> Outcome:
+def _quarantine_share(definition: StreamDefinition, names: StreamNames, state: WindowState) -> Outcome:
     counts, share = state.counts, state.counts.quarantine_share
     thresholds = definition.contract.quarantine_share
     sentence = (
@@ -90,12 +94,12 @@ def _quarantine_share(definition: StreamDefinition, state: WindowState) -> Outco
             "share": share,
             "quarantined": counts.quarantined,
             "records": counts.records,
-            "quarantine": dg.MetadataValue.asset(StreamNames(definition.name).quarantine),
+            "quarantine": dg.MetadataValue.asset(names.quarantine),
         },
     )
 
 
-def _no_capture_gaps(definition: StreamDefinition, state: WindowState) -> Outcome:
+def _no_capture_gaps(definition: StreamDefinition, _names: StreamNames, state: WindowState) -> Outcome:
     outcome = outcome_of_gaps(state.gaps)
     if definition.source.redundancy == 1:
         return outcome

@@ -34,18 +34,18 @@ class IngestConfig(dg.Config):
 
 def build_source_assets(
     definition: StreamDefinition,
+    names: StreamNames,
     layout: Layout,
     partitions: dg.PartitionsDefinition,
     *,
     environ: Mapping[str, str],
 ) -> list[dg.AssetSpec]:
     """What lies before the table: the socket, and the raw micro-batches that capture seals."""
-    names = StreamNames(definition.name)
     url = definition.source.urls[0].public_url(environ)
     socket = dg.AssetSpec(
         names.socket,
         description=f"The WebSocket server at {url}. Captured by the job {names.capture_job}.",
-        group_name=definition.name,
+        group_name=names.group,
         kinds={"websocket"},
         owners=definition.owners,
         metadata={"url": url, **code_references(definition)},
@@ -55,7 +55,7 @@ def build_source_assets(
         deps=[socket],
         description="Everything received, as it was received: immutable micro-batches in Parquet. "
         "Sealed by capture; the table and the quarantine can be rebuilt from it at any time.",
-        group_name=definition.name,
+        group_name=names.group,
         kinds={"parquet"},
         partitions_def=partitions,
         owners=definition.owners,
@@ -65,40 +65,39 @@ def build_source_assets(
 
 
 def build_ingest_asset(
-    definition: StreamDefinition, layout: Layout, partitions: dg.PartitionsDefinition
+    definition: StreamDefinition, names: StreamNames, layout: Layout, partitions: dg.PartitionsDefinition
 ) -> dg.AssetsDefinition:
     """The table and the quarantine of a stream, with the checks that come with every materialisation."""
-    names = StreamNames(definition.name)
     places = layout.stream(definition.name)
     table = dg.AssetSpec(
         names.table,
         deps=[names.raw],
         description=f"Accepted messages of {definition.name}, typed as declared, each exactly once.",
-        group_name=definition.name,
+        group_name=names.group,
         kinds={"deltalake", "pandera"},
         partitions_def=partitions,
         code_version=definition.digest[:12],
         owners=definition.owners,
         freshness_policy=freshness_policy(definition),
-        metadata=table_spec_metadata(definition, places),
+        metadata=table_spec_metadata(definition, names, places),
     )
     quarantine = dg.AssetSpec(
         names.quarantine,
         deps=[names.raw],
         description="Refused messages: the payload as it came, and every reason why it does not fit the definition. "
         "Change the definition and materialise the window: what fits then moves into the table.",
-        group_name=definition.name,
+        group_name=names.group,
         kinds={"deltalake"},
         partitions_def=partitions,
         code_version=definition.digest[:12],
         owners=definition.owners,
-        metadata=quarantine_spec_metadata(definition, places),
+        metadata=quarantine_spec_metadata(definition, names, places),
     )
 
     @dg.multi_asset(
         name=names.ingest_op,
         specs=[table, quarantine],
-        check_specs=build_check_specs(definition, partitions),
+        check_specs=build_check_specs(definition, names, partitions),
         partitions_def=partitions,
         # So that a run can leave the checks out of its plan: results that a step yields are stored four times over,
         # those it logs twice, and until then none is shown as being in progress.
@@ -110,7 +109,9 @@ def build_ingest_asset(
 
         if not context.selected_asset_keys:
             state = _stored_state(definition, places, window=context.partition_key)
-            store_outcomes(check_outcomes(definition, state), context=context, asset=names.table, window=state.window)
+            store_outcomes(
+                check_outcomes(definition, names, state), context=context, asset=names.table, window=state.window
+            )
             return
         report = ingest_window(definition, layout=layout, window=context.partition_key, mode=IngestMode(config.mode))
         context.log.info(
@@ -134,7 +135,9 @@ def build_ingest_asset(
         # A gap that the server has filled only now is none any more in the window that told of it.
         filled = (_stored_state(definition, places, window=window) for window in report.recovers)
         for state in (report.state, *filled):
-            store_outcomes(check_outcomes(definition, state), context=context, asset=names.table, window=state.window)
+            store_outcomes(
+                check_outcomes(definition, names, state), context=context, asset=names.table, window=state.window
+            )
         acknowledge(report, places=places)
 
     return ingest

@@ -55,10 +55,9 @@ class _Cursor:
 
 
 def build_ingest_sensor(
-    definition: StreamDefinition, layout: Layout, partitions: dg.PartitionsDefinition
+    definition: StreamDefinition, names: StreamNames, layout: Layout, partitions: dg.PartitionsDefinition
 ) -> dg.SensorDefinition:
     """The sensor of one stream; see the module's docstring."""
-    names = StreamNames(definition.name)
     places = layout.stream(definition.name)
     is_ordered = definition.source.redundancy > 1
 
@@ -72,7 +71,9 @@ def build_ingest_sensor(
     )
     def ingest_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         cursor = _Cursor.load(context.cursor)
-        events: list[dg.AssetMaterialization | dg.AssetCheckEvaluation] = [*_arrival_news(definition, places, cursor)]
+        events: list[dg.AssetMaterialization | dg.AssetCheckEvaluation] = [
+            *_arrival_news(definition, names, places, cursor)
+        ]
         pending = _by_window(list_pending(places))
         rebuilds = set(list_rebuilds(places))
         if not pending and not rebuilds:
@@ -142,13 +143,13 @@ def _pause_after_failure(instance: dg.DagsterInstance, job_name: str, window: st
 
 
 def _arrival_news(
-    definition: StreamDefinition, places: StreamPlaces, cursor: _Cursor
+    definition: StreamDefinition, names: StreamNames, places: StreamPlaces, cursor: _Cursor
 ) -> Iterable[dg.AssetCheckEvaluation]:
     outcome = arrival_now(definition, places)
     if outcome is None or cursor.arrival == str(outcome.severity or ""):
         return
     cursor.arrival = str(outcome.severity or "")
-    yield arrival_evaluation(StreamNames(definition.name), outcome)
+    yield arrival_evaluation(names, outcome)
 
 
 def _raw_materializations(

@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 CRON = "41 */6 * * *"
 
 
-def build_maintenance_job(definition: StreamDefinition, places: StreamPlaces) -> dg.JobDefinition:
+def build_maintenance_job(definition: StreamDefinition, names: StreamNames, places: StreamPlaces) -> dg.JobDefinition:
     """The job; it may run at any time, beside anything."""
-    names = StreamNames(definition.name)
 
-    @dg.op(name=f"maintain_{definition.name}", description="Retention first, then compaction of every table.")
+    @dg.op(name=names.maintenance_op, description="Retention first, then compaction of every table.")
     def maintain(context: dg.OpExecutionContext) -> None:
         from databrew_ws_dagster.maintenance.compaction import compact_tables
         from databrew_ws_dagster.maintenance.retention import apply_retention
@@ -50,9 +49,8 @@ def build_maintenance_job(definition: StreamDefinition, places: StreamPlaces) ->
     return maintenance_job
 
 
-def build_maintenance_schedule(definition: StreamDefinition) -> dg.ScheduleDefinition:
+def build_maintenance_schedule(definition: StreamDefinition, names: StreamNames) -> dg.ScheduleDefinition:
     """The schedule: four times a day."""
-    names = StreamNames(definition.name)
     return dg.ScheduleDefinition(
         name=f"{names.maintenance_job}_schedule",
         job_name=names.maintenance_job,

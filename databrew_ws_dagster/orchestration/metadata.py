@@ -68,14 +68,13 @@ def freshness_policy(definition: StreamDefinition) -> dg.FreshnessPolicy | None:
     )
 
 
-def table_spec_metadata(definition: StreamDefinition, places: StreamPlaces) -> dict[str, Any]:
+def table_spec_metadata(definition: StreamDefinition, names: StreamNames, places: StreamPlaces) -> dict[str, Any]:
     """Metadata of the table that holds for every materialisation."""
-    raw = StreamNames(definition.name).raw
-    lineage = {column.name: [dg.TableColumnDep(raw, "payload")] for column in definition.columns}
+    lineage = {column.name: [dg.TableColumnDep(names.raw, "payload")] for column in definition.columns}
     lineage |= {
-        f"_{name}": [dg.TableColumnDep(raw, name)] for name in ("epoch", "connection", "ordinal", "received_at")
+        f"_{name}": [dg.TableColumnDep(names.raw, name)] for name in ("epoch", "connection", "ordinal", "received_at")
     }
-    lineage["_rescued"] = [dg.TableColumnDep(raw, "payload")]
+    lineage["_rescued"] = [dg.TableColumnDep(names.raw, "payload")]
     return {
         "dagster/column_schema": dg.TableSchema(
             [
@@ -91,13 +90,12 @@ def table_spec_metadata(definition: StreamDefinition, places: StreamPlaces) -> d
     }
 
 
-def quarantine_spec_metadata(definition: StreamDefinition, places: StreamPlaces) -> dict[str, Any]:
+def quarantine_spec_metadata(definition: StreamDefinition, names: StreamNames, places: StreamPlaces) -> dict[str, Any]:
     """Metadata of the quarantine that holds for every materialisation."""
-    raw = StreamNames(definition.name).raw
     return {
         "dagster/column_schema": dg.TableSchema([_own_column(*own) for own in (*_COORDINATES, *_QUARANTINE_COLUMNS)]),
         "dagster/column_lineage": dg.TableColumnLineage(
-            {"payload": [dg.TableColumnDep(raw, "payload")], "reasons": [dg.TableColumnDep(raw, "payload")]}
+            {"payload": [dg.TableColumnDep(names.raw, "payload")], "reasons": [dg.TableColumnDep(names.raw, "payload")]}
         ),
         "dagster/table_name": f"{definition.name}_quarantine",
         "dagster/uri": str(places.quarantine),

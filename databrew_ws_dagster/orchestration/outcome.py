@@ -52,7 +52,9 @@ def failed(severity: AlertSeverity, description: str, metadata: dict[str, Any]) 
     return Outcome(severity, description, {SEVERITY_ENTRY: str(severity)} | metadata)
 
 
-def outcome_of_findings(definition: StreamDefinition, state: WindowState, findings: Sequence[WindowFinding]) -> Outcome:
+def outcome_of_findings(
+    definition: StreamDefinition, names: StreamNames, state: WindowState, findings: Sequence[WindowFinding]
+) -> Outcome:
     """The outcome of a check that holds as long as nothing of its classes was found."""
     records = state.counts.records
     if not findings:
@@ -65,7 +67,7 @@ def outcome_of_findings(definition: StreamDefinition, state: WindowState, findin
         metadata["definition_that_would_accept"] = dg.MetadataValue.md(shown)
     metadata["findings"] = _findings_table(findings)
     if refused := sorted({finding.drift_class for finding in findings if finding.verdict is Verdict.QUARANTINE}):
-        metadata["quarantine"] = dg.MetadataValue.asset(StreamNames(definition.name).quarantine)
+        metadata["quarantine"] = dg.MetadataValue.asset(names.quarantine)
         # As text, for the UI hides markdown behind a click.
         metadata["see_the_messages"] = "; ".join(
             f"databrew-ws quarantine list {definition.name} --window {state.window} --class {drift_class}"

@@ -37,10 +37,9 @@ _MOST_SHORTFALLS = 25
 
 
 def build_profile_asset(
-    definition: StreamDefinition, places: StreamPlaces, partitions: dg.PartitionsDefinition
+    definition: StreamDefinition, names: StreamNames, places: StreamPlaces, partitions: dg.PartitionsDefinition
 ) -> dg.AssetsDefinition:
     """The profile of each window."""
-    names = StreamNames(definition.name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks, as in `orchestration.checks`
         complete = dg.AssetCheckSpec(
@@ -56,7 +55,7 @@ def build_profile_asset(
         deps=[names.table, names.quarantine],
         description="What each ended window holds: counts, nulls, extremes, quantiles and frequent values of every "
         "column, the rate of messages and the delay until they were rows.",
-        group_name=definition.name,
+        group_name=names.group,
         kinds={"json"},
         partitions_def=partitions,
         check_specs=[complete],
@@ -81,9 +80,8 @@ def build_profile_asset(
     return profile
 
 
-def build_close_job(definition: StreamDefinition) -> UnresolvedAssetJobDefinition:
+def build_close_job(definition: StreamDefinition, names: StreamNames) -> UnresolvedAssetJobDefinition:
     """The job that profiles one window."""
-    names = StreamNames(definition.name)
     return dg.define_asset_job(
         names.close_job,
         selection=dg.AssetSelection.assets(names.profile),
@@ -94,10 +92,9 @@ def build_close_job(definition: StreamDefinition) -> UnresolvedAssetJobDefinitio
 
 
 def build_close_schedule(
-    definition: StreamDefinition, places: StreamPlaces, partitions: dg.PartitionsDefinition
+    definition: StreamDefinition, names: StreamNames, places: StreamPlaces, partitions: dg.PartitionsDefinition
 ) -> dg.ScheduleDefinition:
     """The schedule that profiles windows once they ended and their last micro-batches are in."""
-    names = StreamNames(definition.name)
 
     @dg.schedule(
         name=f"{names.close_job}_schedule",
@@ -190,11 +187,14 @@ def profile_metadata(profile: WindowProfile) -> dict[str, Any]:
     return metadata
 
 
-def _charts(profile: WindowProfile, flow: Flow) -> Iterator[Chart]:
-    ends = (f"{profile.start:%Y-%m-%d %H:%M} UTC", f"{profile.end:%Y-%m-%d %H:%M} UTC")
+def _charts(profile: WindowProfile, flow: Flow) -> tuple[Chart, Chart]:
+    time = f"{profile.start:%Y-%m-%d %H:%M} to {profile.end:%H:%M} UTC"
     per_minute = [messages * 60 / flow.step_s for messages in flow.messages]
-    yield Chart("messages per minute", ends, (Line("messages", per_minute),))
-    yield Chart("seconds from receipt to commit", ends, (Line("p50", flow.delay_p50_s), Line("p95", flow.delay_p95_s)))
+    delays = (Line("p50", flow.delay_p50_s), Line("p95", flow.delay_p95_s))
+    return (
+        Chart(f"messages per minute, {time}", (Line("messages per minute", per_minute),)),
+        Chart(f"seconds from receipt to commit, {time}", delays),
+    )
 
 
 def _column_table(columns: Sequence[ColumnProfile]) -> str:

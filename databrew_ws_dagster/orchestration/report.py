@@ -21,10 +21,12 @@ CRON = "25 0 * * *"
 
 
 def build_report_asset(
-    definition: StreamDefinition, places: StreamPlaces, partitions: dg.TimeWindowPartitionsDefinition
+    definition: StreamDefinition,
+    names: StreamNames,
+    places: StreamPlaces,
+    partitions: dg.TimeWindowPartitionsDefinition,
 ) -> dg.AssetsDefinition:
     """The report of each day of the stream."""
-    names = StreamNames(definition.name)
     first_day = datetime.combine(partitions.start.date(), time.min, UTC)
 
     @dg.asset(
@@ -32,7 +34,7 @@ def build_report_asset(
         deps=[names.profile],
         description="What each day brought: received, landed, quarantined, what changed, gaps, completeness and "
         "delays, beside the day before.",
-        group_name=definition.name,
+        group_name=names.group,
         kinds={"markdown"},
         partitions_def=dg.DailyPartitionsDefinition(start_date=first_day, timezone="UTC"),
         metadata={"dagster/uri": str(places.reports)},
@@ -44,6 +46,7 @@ def build_report_asset(
         made = report_day(definition, places=places, day=day, now=datetime.now(UTC))
         return dg.MaterializeResult(
             metadata={
+                "summary": dg.MetadataValue.md(made.summary()),
                 "report": dg.MetadataValue.md(made.markdown()),
                 "file": dg.MetadataValue.path(str(places.reports / f"{made.day}.md")),
                 "dagster/row_count": made.totals.accepted,
@@ -59,9 +62,8 @@ def build_report_asset(
     return report
 
 
-def build_report_job(definition: StreamDefinition) -> UnresolvedAssetJobDefinition:
+def build_report_job(definition: StreamDefinition, names: StreamNames) -> UnresolvedAssetJobDefinition:
     """The job that makes the report of one day."""
-    names = StreamNames(definition.name)
     return dg.define_asset_job(
         names.report_job,
         selection=dg.AssetSelection.assets(names.report),
@@ -71,9 +73,10 @@ def build_report_job(definition: StreamDefinition) -> UnresolvedAssetJobDefiniti
     )
 
 
-def build_report_schedule(definition: StreamDefinition, places: StreamPlaces) -> dg.ScheduleDefinition:
+def build_report_schedule(
+    definition: StreamDefinition, names: StreamNames, places: StreamPlaces
+) -> dg.ScheduleDefinition:
     """The schedule: each night, for the day before and for those of the last week that were missed."""
-    names = StreamNames(definition.name)
 
     @dg.schedule(
         name=f"{names.report_job}_schedule",

@@ -101,7 +101,7 @@ def _is_of_stream(run: dg.DagsterRun, names: StreamNames) -> bool:
     """By its tag or its job; a run started on an asset or a check in the UI has neither."""
     checks = run.asset_check_selection or ()
     return (
-        run.tags.get(STREAM_TAG) == names.stream
+        run.tags.get(STREAM_TAG) == names.label
         or run.job_name == names.ingest_job
         or names.table in (run.asset_selection or ())
         or any(check.asset_key == names.table for check in checks)

@@ -15,6 +15,7 @@ from databrew_ws_dagster.storage.capture_state import CaptureState, CaptureStatu
 from databrew_ws_dagster.storage.code import code_of_capture
 from databrew_ws_dagster.storage.layout import Layout
 from databrew_ws_dagster.storage.lease import LeaseHolder, hold_lease
+from databrew_ws_dagster_tests.orchestration.project import NAMES
 from databrew_ws_dagster_tests.scenario import definition
 
 NOW = datetime(2026, 11, 23, 19, tzinfo=UTC)
@@ -50,7 +51,7 @@ def test_only_an_older_capture_of_dagsters_own_is_asked_to_stop(
     layout = Layout(home=tmp_path, lake=tmp_path / "lake")
     places = layout.stream("taxi_rides")
     places.spool.mkdir(parents=True)
-    supervisor = build_supervisor(definition(), layout, build_capture_job(definition(), layout))
+    supervisor = build_supervisor(definition(), NAMES, layout, build_capture_job(definition(), NAMES, layout))
     write_state(places, state)
     with (
         dg.DagsterInstance.ephemeral() as instance,

@@ -84,7 +84,7 @@ def finding_of(drift: DriftClass) -> WindowFinding:
 
 def outcome_of(check: str, state: WindowState) -> Outcome:
     """How a check ends on a window."""
-    return dict(check_outcomes(definition(), state))[check]
+    return dict(check_outcomes(definition(), NAMES, state))[check]
 
 
 def test_a_clean_window_passes_every_check_at_its_partition(project: Project) -> None:
@@ -274,7 +274,7 @@ def test_of_table_and_quarantine_selected_alone_the_other_is_reported_as_well(st
 )
 def test_every_class_that_warns_or_refuses_fails_exactly_one_check(drift: DriftClass) -> None:
     with_all_checks = DEFINITION_TEXT.replace("Int32, pk: true", "Int32, pk: true, checks: {min: 0}")
-    outcomes = dict(check_outcomes(definition(with_all_checks), state_with(finding_of(drift))))
+    outcomes = dict(check_outcomes(definition(with_all_checks), NAMES, state_with(finding_of(drift))))
     (failed,) = (outcome for outcome in outcomes.values() if outcome.severity is not None)
     assert failed.dagster_severity is (ERROR if drift.verdict is Verdict.QUARANTINE else WARN)
     is_critical = (drift.verdict, drift.severity) == (Verdict.QUARANTINE, Severity.CRITICAL)

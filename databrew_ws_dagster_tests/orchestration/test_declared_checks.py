@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from databrew_ws_dagster.orchestration.checks import build_check_specs
+from databrew_ws_dagster_tests.orchestration.project import NAMES
 from databrew_ws_dagster_tests.scenario import DEFINITION_TEXT, definition
 
 SEQUENCE = "sequence: {path: log_id}\n"
@@ -19,5 +20,5 @@ CHECKED = DEFINITION_TEXT.replace(
 )
 def test_a_check_is_there_exactly_if_it_is_declared(text: str, name: str) -> None:
     partitions = dg.StaticPartitionsDefinition(["a"])
-    assert name in {spec.name for spec in build_check_specs(definition(text), partitions)}
-    assert name not in {spec.name for spec in build_check_specs(definition(), partitions)}
+    assert name in {spec.name for spec in build_check_specs(definition(text), NAMES, partitions)}
+    assert name not in {spec.name for spec in build_check_specs(definition(), NAMES, partitions)}

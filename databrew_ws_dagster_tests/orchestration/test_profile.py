@@ -65,8 +65,8 @@ def test_a_whole_window_passes_and_its_numbers_plot(project: Project) -> None:
     assert metadata["messages_per_second"] == pytest.approx(10 / 3600)
     assert metadata["delay_p95_seconds"] >= metadata["delay_p50_seconds"] > 0
     for chart in ("rate", "delay"):
-        assert metadata[chart].startswith("![")
-        assert "](data:image/svg+xml;base64," in metadata[chart]
+        assert "](data:image/svg+xml," in metadata[chart]
+        assert len(metadata[chart]) < 1000, "or the UI hides it behind a button"
     assert r"| log\_id | int32 | 6 | 0.00% | 6 | 1 | 3.5 | 7 |  |" in metadata["columns"].splitlines()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from databrew_ws_dagster.ingest.report import Counts, WindowState
 from databrew_ws_dagster.orchestration.checks import check_outcomes
 from databrew_ws_dagster.orchestration.outcome import Outcome
+from databrew_ws_dagster_tests.orchestration.project import NAMES
 from databrew_ws_dagster_tests.scenario import DEFINITION_TEXT, WINDOW, definition
 
 STATE = WindowState(
@@ -20,7 +21,7 @@ STATE = WindowState(
 
 def gap_check(text: str) -> Outcome:
     """The check on gaps, of a window in which 90 of 100 messages came twice."""
-    return dict(check_outcomes(definition(text), STATE))["no_capture_gaps"]
+    return dict(check_outcomes(definition(text), NAMES, STATE))["no_capture_gaps"]
 
 
 def test_the_check_on_gaps_says_what_the_second_connection_saved() -> None:

@@ -7,7 +7,7 @@ What the keys mean is for `core.definition.shape` and the models.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ruamel.yaml import YAML
@@ -127,10 +127,10 @@ class _Open:
 
 
 def read_document(text: str) -> tuple[Node | None, tuple[Mistake, ...]]:
-    """Read the one YAML document of a file.
+    """Read the one YAML document of a file; of a Dagster component's `defs.yaml`, the definition in it.
 
     Returns:
-        The root, and every mistake of the text. Without a root the text could not be read to its end.
+        The root of the definition, and every mistake of the text. Without a root the text could not be read to its end.
     """
     if len(text) > MAX_CHARACTERS:
         too_long = f"the file has {len(text):,} characters; a definition has at most {MAX_CHARACTERS:,}"
@@ -150,7 +150,28 @@ def read_document(text: str) -> tuple[Node | None, tuple[Mistake, ...]]:
         return None, (*builder.mistakes, Mistake("not readable as YAML"))
     if builder.root is None and not builder.mistakes:
         return None, (Mistake("the file is empty; it needs `service` with a `stream_schema`, and `source`"),)
+    if builder.root is not None and _is_component(builder.root):
+        return _inline_definition(builder.root, builder.mistakes)
     return builder.root, tuple(builder.mistakes)
+
+
+def _is_component(root: Node) -> bool:
+    """Whether the file is the `defs.yaml` of a Dagster component (`orchestration.component`)."""
+    return root.child("type") is not None and root.child("attributes") is not None
+
+
+def _inline_definition(root: Node, mistakes: Sequence[Mistake]) -> tuple[Node | None, tuple[Mistake, ...]]:
+    attributes = root.nearest(("attributes",))
+    definition = attributes.child("definition")
+    if definition is None:
+        missing = Mistake(
+            "key 'definition' is missing: a path, or a definition itself", attributes.line, attributes.path
+        )
+        return None, (*mistakes, missing)
+    if isinstance(definition.value, str):
+        elsewhere = f"the definition is in the file {definition.value!r}; name that one"
+        return None, (*mistakes, Mistake(elsewhere, definition.line, definition.path))
+    return definition, tuple(mistakes)
 
 
 def _syntax_mistake(error: MarkedYAMLError) -> Mistake:
