@@ -106,14 +106,17 @@ class _ChunkDecoder:
             misfits: list[int] = []
         else:
             found, misfits = self._read(chunk, self._without_control(chunk, fresh, pending, into))
-        self._build(chunk, found, pending, into)
-        if misfits and self.misfits:
-            sorted_out = self.misfits.sort_out(misfits, chunk.payloads)
+        if self.misfits is None:
+            self._build(chunk, found, pending, into)
+            pending.update(misfits)
+            return sorted(pending)
+        suspects: set[int] = set()
+        self._build(chunk, found, suspects, into)
+        if misfits or suspects:
+            sorted_out = self.misfits.sort_out(sorted([*misfits, *suspects]), chunk.payloads)
             pending.update(sorted_out.unclear)
             self._build(chunk, sorted_out.accepted, pending, into)
             self._refuse(chunk, sorted_out.refused, pending, into)
-        else:
-            pending.update(misfits)
         return sorted(pending)
 
     def _conspicuous(self, payloads: list[bytes]) -> set[int]:
@@ -276,12 +279,11 @@ def _with_a_key_twice(chunk: _Chunk, found: Records, quotes: int) -> set[int]:
 
 def _note_reasons(chunk: _Chunk, found: Records, into: Decoded) -> None:
     """Note what is to be said about records that became rows, or were refused."""
-    binary = [BINARY_MESSAGE] if chunk.binary else []
     if chunk.binary:
         for row, position in zip(found.rows, found.positions, strict=True):
             if row in chunk.binary:
-                into.reasons[chunk.start + row, position] = [BINARY_MESSAGE]
+                into.note((chunk.start + row, position), [BINARY_MESSAGE])
     rows = set(found.rows)
     for row, reasons in found.reasons.items():
         if row in rows:
-            into.reasons[chunk.start + row, 0] = [*(binary if row in chunk.binary else ()), *reasons]
+            into.note((chunk.start + row, 0), reasons)

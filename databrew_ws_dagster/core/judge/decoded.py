@@ -46,7 +46,7 @@ class Decoded:
     batches: Batches
     tally: dict[str, Tally]
     tables: list[pa.Table] = field(default_factory=list)
-    reasons: dict[Key, list[Reason]] = field(default_factory=dict)
+    reasons: dict[Key, tuple[Reason, ...]] = field(default_factory=dict)
     refused: dict[Key, bytes | None] = field(default_factory=dict)
     control: list[int] = field(default_factory=list)
     empty: list[int] = field(default_factory=list)
@@ -55,6 +55,11 @@ class Decoded:
         """All rows, in order of message and record."""
         table = pa.concat_tables([self.schema.empty_table(), *self.tables])
         return table if len(self.tables) <= 1 else table.sort_by([(MESSAGE, "ascending"), (RECORD, "ascending")])
+
+    def note(self, key: Key, reasons: Iterable[Reason]) -> None:
+        """Add what is to be said about a record."""
+        noted = self.reasons.get(key)
+        self.reasons[key] = (*noted, *reasons) if noted else tuple(reasons)
 
     def refuse(self, key: Key, messages: pa.Table, definition: StreamDefinition) -> None:
         """Quarantine a record that decoded well; of a message with several, its own text is kept."""
@@ -72,7 +77,7 @@ class Decoded:
             if message.is_control:
                 self.control.append(number)
             elif message.is_refused:
-                self.reasons[number, 0] = message.reasons
+                self.reasons[number, 0] = tuple(message.reasons)
                 self.refused[number, 0] = None
             elif not message.records:
                 self.empty.append(number)
@@ -86,7 +91,7 @@ class Decoded:
         """Keep what is remarkable about a record; whether it is a row."""
         judgement = record.judgement
         if judgement.reasons:
-            self.reasons[number, position] = judgement.reasons
+            self.reasons[number, position] = tuple(judgement.reasons)
         if judgement.verdict is Verdict.QUARANTINE:
             self.refused[number, position] = record.raw
             return False

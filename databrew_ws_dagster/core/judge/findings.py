@@ -69,11 +69,11 @@ def sum_up(
     for remark in remarks:
         batch_id = batch_ids[remark.message]
         for reason in remark.reasons:
-            if definition.contract.is_silent(reason.drift, reason.verdict):
-                continue
             key = (batch_id, reason.drift, reason.verdict, general_path(reason.column))
             change = changes.get(key)
             if change is None:
+                if definition.contract.is_silent(reason.drift, reason.verdict):
+                    continue
                 columns_seen[batch_id, reason.drift] += 1
                 if columns_seen[batch_id, reason.drift] > MAX_COLUMNS:
                     key = (batch_id, reason.drift, reason.verdict, OTHER_COLUMNS)
@@ -144,9 +144,11 @@ def _quarantine_shares(
         first, last = group[0].message, group[-1].message
         positions = _positions(messages, {first, last})
         top = Seen()
-        for reason in (reason for remark in group for reason in remark.reasons):
-            if reason.verdict is Verdict.QUARANTINE:
-                top.add(CATALOGUE[reason.drift].title)
+        drifts = Counter(
+            reason.drift for remark in group for reason in remark.reasons if reason.verdict is Verdict.QUARANTINE
+        )
+        for drift, times in drifts.items():
+            top.add(CATALOGUE[drift].title, times=times)
         findings.append(
             Finding(
                 batch_id=batch_id,

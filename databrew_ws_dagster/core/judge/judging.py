@@ -5,9 +5,10 @@ The order of the steps; each step is a module of its own.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from itertools import chain
+from collections import Counter
+from itertools import chain, groupby
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -63,7 +64,7 @@ def judge(messages: pa.Table, *, definition: StreamDefinition, known_rows: Known
     _count(tally, decoded, remarks, rows)
     return Judgement(
         accepted=rows.select(accepted_schema(definition).names),
-        quarantined=_quarantined(decoded, messages, definition),
+        quarantined=_quarantined(remarks, decoded, messages, definition),
         findings=(
             *sum_up(remarks, messages=messages, batch_ids=batch_ids, tally=tally, definition=definition),
             *find_mixed_versions(
@@ -111,7 +112,7 @@ def _note_sentinels(rows: pa.Table, decoded: Decoded, definition: StreamDefiniti
     for path, mask in find_sentinels(rows, definition):
         reason = Reason(Drift.SENTINEL_STRING, Verdict.WARN, path, "text that says something", "empty or a sentinel")
         for row in np.flatnonzero(mask):
-            decoded.reasons.setdefault(keys[row], []).append(reason)
+            decoded.note(keys[row], [reason])
 
 
 def _apply_contract(rows: pa.Table, decoded: Decoded, messages: pa.Table, definition: StreamDefinition) -> pa.Table:
@@ -120,8 +121,11 @@ def _apply_contract(rows: pa.Table, decoded: Decoded, messages: pa.Table, defini
     if not contract.classes:
         return rows
     refused: set[Key] = set()
-    for key, reasons in decoded.reasons.items():
-        reasons[:] = [replace(each, verdict=contract.verdict_on(each.drift, each.verdict)) for each in reasons]
+    for key, noted in decoded.reasons.items():
+        reasons = tuple(
+            msgspec.structs.replace(each, verdict=contract.verdict_on(each.drift, each.verdict)) for each in noted
+        )
+        decoded.reasons[key] = reasons
         if key not in decoded.refused and worst_verdict(reasons) is Verdict.QUARANTINE:
             refused.add(key)
             decoded.refuse(key, messages, definition)
@@ -135,7 +139,7 @@ def _pass_gate(rows: pa.Table, decoded: Decoded, messages: pa.Table, definition:
     keys = _keys(rows.take(list(failed))) if failed else []
     for key, (row, failures) in zip(keys, failed.items(), strict=True):
         reasons = [_gate_reason(failure, rows, row, definition) for failure in failures]
-        decoded.reasons.setdefault(key, []).extend(reasons)
+        decoded.note(key, reasons)
         if worst_verdict(reasons) is Verdict.QUARANTINE:
             decoded.refuse(key, messages, definition)
             dropped.append(row)
@@ -163,7 +167,7 @@ def _resolve_keys(
     dropped = [repeat.row for repeat in repeats]
     duplicates: set[Key] = set()
     for key, repeat in zip(_keys(rows.take(dropped)) if dropped else [], repeats, strict=True):
-        decoded.reasons.setdefault(key, []).append(repeat.reason)
+        decoded.note(key, [repeat.reason])
         if repeat.reason.verdict is Verdict.DUPLICATE:
             duplicates.add(key)
         else:
@@ -179,9 +183,7 @@ def _remarks(decoded: Decoded, duplicates: set[Key]) -> tuple[Remark, ...]:
 
     control = {(message, 0) for message in decoded.control}
     return tuple(
-        Remark(*key, Verdict.CONTROL, ())
-        if key in control
-        else Remark(*key, verdict_of(key), tuple(decoded.reasons[key]))
+        Remark(*key, Verdict.CONTROL, ()) if key in control else Remark(*key, verdict_of(key), decoded.reasons[key])
         for key in sorted([*decoded.reasons, *control])
     )
 
@@ -191,30 +193,37 @@ def _count(tally: dict[str, Tally], decoded: Decoded, remarks: tuple[Remark, ...
         tally[batch_id].accepted += count
     for message in decoded.empty:
         tally[decoded.batches.ids[message]].empty += 1
-    for remark in remarks:
-        counts = tally[decoded.batches.ids[remark.message]]
-        for drift in {reason.drift for reason in remark.reasons}:
-            counts.classes[drift.value] += 1
-        counts.warned += remark.verdict is Verdict.WARN
-        counts.quarantined += remark.verdict is Verdict.QUARANTINE
-        counts.duplicates += remark.verdict is Verdict.DUPLICATE
-        counts.control += remark.verdict is Verdict.CONTROL
+    for batch_id, group in groupby(remarks, lambda remark: decoded.batches.ids[remark.message]):
+        counts = tally[batch_id]
+        alike = Counter((remark.verdict, frozenset([each.drift for each in remark.reasons])) for remark in group)
+        for (verdict, drifts), count in alike.items():
+            for drift in drifts:
+                counts.classes[drift.value] += count
+            counts.warned += count if verdict is Verdict.WARN else 0
+            counts.quarantined += count if verdict is Verdict.QUARANTINE else 0
+            counts.duplicates += count if verdict is Verdict.DUPLICATE else 0
+            counts.control += count if verdict is Verdict.CONTROL else 0
     for counts in tally.values():
         counts.records = counts.accepted + counts.quarantined + counts.duplicates
 
 
-def _quarantined(decoded: Decoded, messages: pa.Table, definition: StreamDefinition) -> pa.Table:
-    keys = sorted(decoded.refused)
-    origins = messages.take([message for message, _ in keys]) if keys else messages.slice(0, 0)
-    whole = origins["payload"].to_pylist()
+def _quarantined(
+    remarks: tuple[Remark, ...], decoded: Decoded, messages: pa.Table, definition: StreamDefinition
+) -> pa.Table:
+    refused = [remark for remark in remarks if remark.verdict is Verdict.QUARANTINE]
+    origins = messages.take(pa.array([remark.message for remark in refused], pa.int64()))
     columns = {name: origins[source] for name, source in _LINEAGE_SOURCES.items()}
-    columns["_record"] = [record for _, record in keys]
+    columns["_record"] = [remark.record for remark in refused]
     columns["opcode"] = origins["opcode"]
-    columns["payload"] = [decoded.refused[key] or payload for key, payload in zip(keys, whole, strict=True)]
+    columns["payload"] = origins["payload"]
+    if definition.decode.records is not None:
+        parts = [decoded.refused[remark.message, remark.record] for remark in refused]
+        whole = origins["payload"].to_pylist()
+        columns["payload"] = [part or payload for part, payload in zip(parts, whole, strict=True)]
     columns["reasons"] = _reason_lists(
-        [[reason for reason in decoded.reasons[key] if reason.verdict is Verdict.QUARANTINE] for key in keys]
+        [[reason for reason in remark.reasons if reason.verdict is Verdict.QUARANTINE] for remark in refused]
     )
-    columns["definition_hash"] = [definition.digest] * len(keys)
+    columns["definition_hash"] = [definition.digest] * len(refused)
     arrays = [
         pa.array(column, field.type) if isinstance(column, list) else column.cast(field.type)
         for field, column in ((field, columns[field.name]) for field in QUARANTINE_SCHEMA)
@@ -225,7 +234,7 @@ def _quarantined(decoded: Decoded, messages: pa.Table, definition: StreamDefinit
 def _reason_lists(lists: list[list[Reason]]) -> pa.ListArray:
     reasons = list(chain.from_iterable(lists))
     fields = {
-        "class": [reason.drift.value for reason in reasons],
+        "class": [reason.drift for reason in reasons],
         "column": [reason.column for reason in reasons],
         "expected": [reason.expected for reason in reasons],
         "seen": [reason.seen_text for reason in reasons],

@@ -11,16 +11,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from databrew_ws_dagster.core.definition import StreamDefinition
+from databrew_ws_dagster.core.definition import Column, StreamDefinition
 from databrew_ws_dagster.core.drift import Verdict
 from databrew_ws_dagster.core.finding import Reason
 from databrew_ws_dagster.core.judge.columns import Records
 from databrew_ws_dagster.core.judge.json_text import parse_value
-from databrew_ws_dagster.core.judge.record import has_sensitive, judge_record
+from databrew_ws_dagster.core.judge.outline import outline
+from databrew_ws_dagster.core.judge.reasons import MAX_REASONS
+from databrew_ws_dagster.core.judge.record import (
+    RecordJudgement,
+    has_sensitive,
+    judge_record,
+    judge_value,
+    worst_verdict,
+)
+from databrew_ws_dagster.core.judge.redact import redact
 from databrew_ws_dagster.core.judge.root import names_its_type
 from databrew_ws_dagster.core.judge.wire import (
     REFUSED,
@@ -41,16 +50,22 @@ _ABSENT = b""
 _ABSENT_NULLABLE = b"null "
 """Decodes like null, and is told from it by its identity."""
 
-Members = Mapping[str, msgspec.Raw]
+Members: TypeAlias = Mapping[str, msgspec.Raw]
+
+_Known: TypeAlias = "tuple[int, bytes] | tuple[tuple[int, ...], str]"
+"""A column and its value, or several columns and a document of them and undeclared fields."""
 
 
 class _Part(NamedTuple):
-    """What the misfitting part of a record came to."""
+    """What a misfitting part of a record, or all of them, came to."""
 
     verdict: Verdict
     reasons: tuple[Reason, ...]
     rescued: str | None
     values: Mapping[str, Any]
+
+
+_FITS = _Part(Verdict.ACCEPT, (), None, {})
 
 
 @dataclass(slots=True)
@@ -87,7 +102,8 @@ class Misfits:
         self._decoders = [column_decoder(column) for column in definition.columns]
         self._row = row_type(definition.columns)
         self._is_sensitive = has_sensitive(definition.columns)
-        self._known: dict[tuple[tuple[int, ...], str], _Part] = {}
+        self._known: dict[_Known, _Part] = {}
+        self._alike: dict[tuple[int, str], Reason] = {}
 
     def sort_out(self, rows: Sequence[int], payloads: Sequence[bytes]) -> SortedOut:
         """Judge the messages in some rows of a chunk; none of them may hold NUL or be too long.
@@ -149,49 +165,76 @@ class Misfits:
         """Judge what does not fit; None if the message may be no record of the stream, or is not so easily read."""
         misfits, absent = fields.misfits.get(at, []), fields.absent.get(at, [])
         has_undeclared = len(members) + len(absent) > len(self._columns)
-        lacking = [position for position in absent if not self._columns[position].nullable]
-        if len(absent) == len(self._columns) or (lacking and not self._is_record(members, len(lacking))):
+        lacking = [position for position in absent if not self._columns[position].nullable] if absent else absent
+        if len(absent) == len(self._columns):
             return None
-        # Beside an undeclared field, a column that is left out may have been renamed.
-        positions = tuple(sorted([*misfits, *(absent if has_undeclared else lacking)]))
+        if lacking and not self._is_record(members, len(lacking), has_undeclared=has_undeclared):
+            return None
         try:
-            text = self._text_of(members, positions, has_undeclared=has_undeclared)
-            part = self._known.get((positions, text))
-            if part is None:
-                part = self._judge_part(text, positions)
-                if len(self._known) < _MOST_KNOWN and len(text) <= _MOST_KNOWN_CHARACTERS:
-                    self._known[positions, text] = part
+            if has_undeclared and absent:
+                # A column that is left out may have been renamed.
+                part = self._judge_together(members, tuple(sorted([*misfits, *absent])))
+            else:
+                alone = sorted([*misfits, *lacking]) if lacking else misfits
+                parts = [self._judge_alone(members, position) for position in alone]
+                if has_undeclared:
+                    parts.append(self._judge_together(members, ()))
+                part = parts[0] if len(parts) == 1 else _joined(parts)
         except ValueError:
             return None
-        return part if self._take_over(part, at, fields) else None
+        return part if part.verdict is Verdict.QUARANTINE or self._take_over(part, at, fields) else None
 
-    def _is_record(self, members: Members, lacking: int) -> bool:
+    def _is_record(self, members: Members, lacking: int, *, has_undeclared: bool) -> bool:
         """Whether a message without some required fields is beyond doubt neither envelope nor control message."""
-        if any(bytes(raw)[:1] in b"{[" for key, raw in members.items() if key not in self._names):
+        if has_undeclared and any(bytes(raw)[:1] in b"{[" for key, raw in members.items() if key not in self._names):
             return False
-        return 2 * lacking < len(self._required) or not names_its_type(members)
+        return 2 * lacking < len(self._required) or not _names_its_type(tuple(members))
 
-    def _text_of(self, members: Members, positions: tuple[int, ...], *, has_undeclared: bool) -> str:
-        """The part of a message that needs judging, as JSON: these columns, and whatever is undeclared."""
-        keys = [name for position in positions if (name := self._columns[position].name) in members]
-        if has_undeclared:
-            keys += [key for key in members if key not in self._names]
-        return "{" + ",".join([f"{_spelled(key)}:{str(members[key], 'utf-8')}" for key in keys]) + "}"
-
-    def _judge_part(self, text: str, positions: tuple[int, ...]) -> _Part:
-        judged = judge_record(
-            parse_value(text),
-            text,
-            [self._columns[position] for position in positions],
-            contract=self._definition.contract,
-            is_sensitive=self._is_sensitive,
+    def _judge_alone(self, members: Members, position: int) -> _Part:
+        """Judge one column, of which what is said depends on no other field."""
+        column = self._columns[position]
+        raw = bytes(members.get(column.name, _ABSENT))
+        part = self._known.get((position, raw))
+        if part is not None:
+            return part
+        if raw == _ABSENT:
+            return self._remember((position, raw), self._judge_document("{}", [column]))
+        text = str(raw, "utf-8")
+        likeness = None if column.databrew_type.is_list else outline(text, column.databrew_type.scalar)
+        if likeness is not None and (like := self._alike.get((position, likeness))) is not None:
+            sample = redact(text, is_sensitive=column.sensitive)
+            reason = Reason(like.drift, like.verdict, like.column, like.expected, like.seen, sample)
+            return _Part(like.verdict, (reason,), None, {})
+        judged = judge_value(
+            parse_value(text), text, column, contract=self._definition.contract, is_sensitive=self._is_sensitive
         )
-        return _Part(judged.verdict, tuple(judged.reasons), judged.rescued_json, judged.values)
+        if likeness is not None and judged.verdict is Verdict.QUARANTINE:
+            (self._alike[position, likeness],) = judged.reasons
+        return self._remember((position, raw), judged)
+
+    def _judge_together(self, members: Members, positions: tuple[int, ...]) -> _Part:
+        """Judge whatever is undeclared, and with it these columns."""
+        keys = [name for position in positions if (name := self._columns[position].name) in members]
+        keys += [key for key in members if key not in self._names]
+        text = "{" + ",".join([f"{_spelled(key)}:{str(members[key], 'utf-8')}" for key in keys]) + "}"
+        part = self._known.get((positions, text))
+        if part is not None:
+            return part
+        columns = [self._columns[position] for position in positions]
+        return self._remember((positions, text), self._judge_document(text, columns))
+
+    def _judge_document(self, text: str, columns: Sequence[Column]) -> RecordJudgement:
+        contract = self._definition.contract
+        return judge_record(parse_value(text), text, columns, contract=contract, is_sensitive=self._is_sensitive)
+
+    def _remember(self, key: _Known, judged: RecordJudgement) -> _Part:
+        part = _Part(judged.verdict, tuple(judged.reasons), judged.rescued_json, judged.values)
+        if len(self._known) < _MOST_KNOWN and len(key[1]) <= _MOST_KNOWN_CHARACTERS:
+            self._known[key] = part
+        return part
 
     def _take_over(self, part: _Part, at: int, fields: _Fields) -> bool:
         """Put values that are accepted in spite of what is to be said about them among those that fit."""
-        if part.verdict is Verdict.QUARANTINE:
-            return True
         for position in fields.misfits.get(at, ()):
             column = self._columns[position]
             if column.databrew_type.is_list or column.databrew_type.scalar is Scalar.JSON:
@@ -199,6 +242,21 @@ class Misfits:
             value = part.values[column.name]
             fields.values[position][at] = int(value) if column.databrew_type.scalar is Scalar.UINT64 else value
         return True
+
+
+def _joined(parts: Sequence[_Part]) -> _Part:
+    """What parts of one record that do not depend on each other come to.
+
+    Raises:
+        ValueError: they have so many reasons that those of the whole record are bounded otherwise.
+    """
+    if not parts:
+        return _FITS
+    reasons = tuple(chain.from_iterable(part.reasons for part in parts))
+    if len(reasons) > MAX_REASONS:
+        raise ValueError("too many reasons")
+    values = {name: value for part in parts for name, value in part.values.items()}
+    return _Part(worst_verdict(reasons), reasons, parts[-1].rescued, values)
 
 
 def _is_sound_inside(members: Members, payload: bytes) -> bool:
@@ -220,6 +278,11 @@ def _has_each_key_once(text: bytes, messages: Sequence[Members]) -> bool:
     """Whether messages hold no key twice at their root, given all their text and what was kept of it."""
     values = b"\n".join(chain.from_iterable(members.values() for members in messages))
     return quote_count(text) == quote_count(values) + 2 * sum(map(len, messages))
+
+
+@lru_cache(maxsize=1024)
+def _names_its_type(keys: tuple[str, ...]) -> bool:
+    return names_its_type(keys)
 
 
 @lru_cache(maxsize=1024)

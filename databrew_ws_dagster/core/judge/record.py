@@ -94,6 +94,19 @@ def judge_record(
     return walk.out
 
 
+def judge_value(node: Node, text: str, column: Column, *, contract: Contract, is_sensitive: bool) -> RecordJudgement:
+    """Judge the value of one column by itself: beside a missing or an undeclared field there may be more to say.
+
+    Args:
+        text: The document that `node` is a part of.
+        is_sensitive: Samples of undeclared fields may show their shape only.
+    """
+    walk = _Walk(text, RecordJudgement(), contract, is_sensitive=is_sensitive)
+    walk.out.values[column.name] = walk.column(node, column, child_path("", column.name), is_nested=False)
+    walk.out.reasons = bounded(walk.out.reasons)
+    return walk.out
+
+
 @dataclass(slots=True)
 class _Walk:
     text: str

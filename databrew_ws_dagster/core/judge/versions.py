@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 
 import numpy as np
@@ -48,7 +49,7 @@ def find_mixed_versions(
         messages: What was judged, for positions.
         batch_ids: The micro-batch of each message.
     """
-    shapes = {remark.message: shape for remark in remarks if (shape := _shape(remark)) != AS_DECLARED}
+    shapes = {remark.message: _shape(differences) for remark in remarks if (differences := _differences(remark))}
     if not shapes or contract.is_silent(Drift.MIXED_VERSIONS, Verdict.OBSERVE):
         return
     control = {remark.message for remark in remarks if remark.verdict is Verdict.CONTROL}
@@ -70,17 +71,16 @@ def find_mixed_versions(
         yield _finding(batch_id, others, [(shape, counts[shape]) for shape in versions], messages, tally[batch_id])
 
 
-def _shape(remark: Remark) -> str:
-    found = sorted(
-        {
-            (general_path(reason.column), CATALOGUE[reason.drift].title)
-            for reason in remark.reasons
-            if reason.drift in _STRUCTURAL
-        }
-    )
+def _differences(remark: Remark) -> tuple[tuple[str, Drift], ...]:
+    return tuple([(reason.column, reason.drift) for reason in remark.reasons if reason.drift in _STRUCTURAL])
+
+
+@lru_cache(maxsize=128)
+def _shape(differences: tuple[tuple[str, Drift], ...]) -> str:
+    found = sorted({(general_path(column), CATALOGUE[drift].title) for column, drift in differences})
     shown = [f"{column}: {title}" if column else title for column, title in found[:_MAX_DIFFERENCES]]
     hidden = len(found) - len(shown)
-    return " and ".join(shown) + (f" and {hidden} more" if hidden else "") or AS_DECLARED
+    return " and ".join(shown) + (f" and {hidden} more" if hidden else "")
 
 
 def _finding(

@@ -14,7 +14,7 @@ import numpy as np
 
 from databrew_ws_dagster.core.definition import Column, StreamDefinition
 from databrew_ws_dagster.core.judge.message import records_path
-from databrew_ws_dagster.core.judge.scalars import FLOATS, INTEGER_BOUNDS
+from databrew_ws_dagster.core.judge.scalars import FLOATS, INTEGER_BOUNDS, TEXT_FORMS
 from databrew_ws_dagster.core.types import Scalar
 
 _ESCAPES = re.compile(rb"\\.")
@@ -66,14 +66,30 @@ def row_type(columns: tuple[Column, ...]) -> type[msgspec.Struct]:
 
 
 def column_decoder(column: Column) -> Callable[[bytes | msgspec.Raw], Any]:
-    """Decodes one value of a top-level column, and refuses what a record's decoder refuses there.
+    """Decodes one value of a top-level column; refuses what a record's decoder refuses there, and another form.
 
     Raises:
         ValueError: a name inside the column holds a quote or a backslash, which msgspec cannot match.
     """
     if column.is_free_form and not column.databrew_type.is_list:
         return _decode_free_form if column.nullable else _decode_free_form_but_null
-    return msgspec.json.Decoder(_field_type(column, "Value"), strict=True).decode
+    decode = msgspec.json.Decoder(_field_type(column, "Value"), strict=True).decode
+    scalar = column.databrew_type.scalar
+    if column.databrew_type.is_list or (scalar not in TEXT_FORMS and scalar is not Scalar.UINT64):
+        return decode
+    read = TEXT_FORMS[scalar].read if scalar in TEXT_FORMS else _uint64
+
+    def decode_and_read(text: bytes | msgspec.Raw) -> Any:
+        value = decode(text)
+        if value is not None and read(value) is None:
+            raise ValueError("another form")
+        return value
+
+    return decode_and_read
+
+
+def _uint64(value: int) -> int | None:
+    return value if value <= INTEGER_BOUNDS[Scalar.UINT64][1] else None
 
 
 def _decode_free_form(text: bytes | msgspec.Raw) -> msgspec.Raw:

@@ -74,7 +74,7 @@ def test_what_may_be_more_than_fields_that_do_not_fit_is_left_for_a_closer_look(
 def test_what_is_remembered_of_misfits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(misfits, "_MOST_KNOWN", 10)
     sorter = Misfits(DEFINITION)
-    payloads = [record(number, name=number) for number in range(50)]
+    payloads = [record(number, name=[number]) for number in range(50)]
     first = sorter.sort_out(range(50), payloads)
     again = sorter.sort_out(range(50), payloads)
     assert len(sorter._known) == 10
