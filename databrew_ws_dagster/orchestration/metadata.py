@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from databrew_ws_dagster.core.definition import Column, StreamDefinition
+from databrew_ws_dagster.core.drift import Verdict
 from databrew_ws_dagster.ingest.report import Counts, IngestReport
 from databrew_ws_dagster.orchestration.names import StreamNames
 from databrew_ws_dagster.storage.layout import StreamPlaces
@@ -108,7 +109,6 @@ def table_metadata(report: IngestReport) -> dict[str, Any]:
     """What one materialisation did to the table, as numbers that plot, and where the window stands."""
     run, window = report.run, report.state
     metadata: dict[str, Any] = {
-        "dagster/row_count": run.accepted,
         "dagster/partition_row_count": window.counts.accepted,
         "mode": str(report.mode),
         "micro_batches": len(report.batch_ids),
@@ -128,7 +128,7 @@ def table_metadata(report: IngestReport) -> dict[str, Any]:
     if report.lag_s is not None:
         metadata["lag_seconds"] = report.lag_s
     if report.pace is not None:
-        metadata["messages_per_second"] = report.pace.messages_per_second
+        metadata["messages_per_second"] = round(report.pace.messages_per_second, 4)
         metadata["delay_p50_seconds"] = report.pace.delay_p50_s
         metadata["delay_p95_seconds"] = report.pace.delay_p95_s
     if window.first_received_at is not None and window.last_received_at is not None:
@@ -140,11 +140,15 @@ def table_metadata(report: IngestReport) -> dict[str, Any]:
 def quarantine_metadata(definition: StreamDefinition, report: IngestReport) -> dict[str, Any]:
     """What one materialisation put into quarantine, by drift class."""
     counts: Counts = report.state.counts
-    by_class = sorted(report.state.classes.items(), key=lambda item: -item[1])
+    refused = {finding.drift_class for finding in report.state.findings if finding.verdict is Verdict.QUARANTINE}
+    by_class = sorted(
+        ((code, records) for code, records in report.state.classes.items() if code in refused),
+        key=lambda item: -item[1],
+    )
     return {
-        "dagster/row_count": report.run.quarantined,
+        "quarantined": report.run.quarantined,
         "dagster/partition_row_count": counts.quarantined,
-        "share_of_window": counts.quarantine_share,
+        "share_of_window": round(counts.quarantine_share, 6),
         "by_class": dg.MetadataValue.table(
             [dg.TableRecord({"class": code, "records": records}) for code, records in by_class]
         )

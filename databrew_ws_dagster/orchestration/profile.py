@@ -171,7 +171,7 @@ def profile_metadata(profile: WindowProfile) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "dagster/row_count": totals.accepted,
         "messages": totals.messages,
-        "messages_per_second": totals.messages / (profile.end - profile.start).total_seconds(),
+        "messages_per_second": round(totals.messages / (profile.end - profile.start).total_seconds(), 4),
         "quarantined": totals.quarantined,
         "duplicates": totals.duplicates,
         "control_messages": totals.control,

@@ -264,7 +264,7 @@ def test_of_table_and_quarantine_selected_alone_the_other_is_reported_as_well(st
     assert event is not None
     assert event.asset_materialization is not None
     assert event.asset_materialization.partition == FIRST
-    assert event.asset_materialization.metadata["dagster/row_count"].value == 1
+    assert event.asset_materialization.metadata["quarantined"].value == 1
 
 
 @pytest.mark.parametrize(
