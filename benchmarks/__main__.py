@@ -8,10 +8,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from benchmarks.capture import capture_figures
 from benchmarks.figure import Figure, as_json, as_table
 from benchmarks.ingest import ingest_figures
 
-_PARTS: Mapping[str, Callable[[Path], Iterator[Figure]]] = {"ingest": ingest_figures}
+_PARTS: Mapping[str, Callable[[Path], Iterator[Figure]]] = {"capture": capture_figures, "ingest": ingest_figures}
 
 
 def main() -> int:

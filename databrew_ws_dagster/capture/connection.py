@@ -1,146 +1,35 @@
-"""One WebSocket connection: frames in, batches of records out, whatever their content.
+"""Opening a connection: secrets resolved anew, TLS verified, no redirect followed, nothing told to a log.
 
-The protocol itself is `websockets`; keeping what arrives and connecting again are others' business.
+What arrives on it is `capture.receiver`'s; connecting again is `capture.lane`'s.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import select
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import quote
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidProxy, InvalidURI, PayloadTooBig
-from websockets.frames import CloseCode, Frame
-from websockets.frames import Opcode as FrameOpcode
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidProxy, InvalidURI
 from websockets.http11 import USER_AGENT
-from websockets.protocol import Event
 from websockets.typing import Subprotocol
 
-from databrew_ws_dagster.core.connection_event import GapCause
+from databrew_ws_dagster.capture.receiver import Connection
 from databrew_ws_dagster.core.definition.endpoint import refused_headers, refused_proxy, refused_urls
 from databrew_ws_dagster.core.definition.source import CURSOR_PLACEHOLDER, Source
 from databrew_ws_dagster.core.definition.template import Template, UnsetVariableError
 from databrew_ws_dagster.errors import CaptureError
-from databrew_ws_dagster.storage.segment import Record
 
 logger = logging.getLogger(__name__)
 
 _CLOSE_TIMEOUT_S = 1.0
-_BUFFER_BYTES_HIGH = 4 * 1024 * 1024
-_BUFFER_RECORDS_HIGH = 16_384
-_KEEPALIVE_FAILED = "keepalive ping timeout"
 
 # The library prints every handshake header and the URL's query at DEBUG. This logger is in no registry,
 # so that no logging configuration can lower its level.
 _library_logger = logging.Logger(f"{__name__}.websockets", logging.WARNING)
 _library_logger.parent = logger
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a connection ended."""
-
-    cause: GapCause
-    code: int
-    reason: str
-    is_clean: bool
-    """Whether both sides exchanged close frames, so that nothing sent before them was lost."""
-
-
-class Connection(ClientConnection):
-    """A connection that hands over data frames as records instead of decoding them.
-
-    Text that is not UTF-8 does not end the connection: it is kept, and judged later.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._records: list[Record] = []
-        self._buffered_bytes = 0
-        self._fragments: list[bytes] = []
-        self._fragments_opcode = 0
-        self._now_ns = 0
-        self._arrived = asyncio.Event()
-        self._is_reading = True
-        self.clock: Callable[[], int]
-
-    async def receive(self) -> list[Record]:
-        """Everything that has arrived, at least one record; an empty list once the connection has ended."""
-        await self._arrived.wait()
-        records, self._records, self._buffered_bytes = self._records, [], 0
-        if not self.connection_lost_waiter.done():
-            self._arrived.clear()
-            if not self._is_reading:
-                self._is_reading = True
-                self.transport.resume_reading()
-        return records
-
-    def is_caught_up(self) -> bool:
-        """Whether nothing that has reached this host is left unread."""
-        if self._records or not self._is_reading or self.transport.is_closing():
-            return False
-        poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not poll.poll(0)
-
-    @property
-    def ending(self) -> Ending:
-        """How the connection ended, once `receive` has said that it did."""
-        protocol = self.protocol
-        received, sent = protocol.close_rcvd, protocol.close_sent
-        is_clean = received is not None and sent is not None
-        if isinstance(protocol.parser_exc, PayloadTooBig):
-            problem = f"too large: {protocol.parser_exc}"
-            return Ending(GapCause.MESSAGE_TOO_BIG, CloseCode.MESSAGE_TOO_BIG, problem, is_clean)
-        if received is not None:
-            return Ending(GapCause.SERVER_CLOSED, received.code, received.reason, is_clean)
-        if sent is not None and sent.reason == _KEEPALIVE_FAILED:
-            return Ending(GapCause.PING_TIMEOUT, CloseCode.ABNORMAL_CLOSURE, "no answer to a ping", is_clean)
-        if sent is not None and sent.code == CloseCode.PROTOCOL_ERROR:
-            return Ending(GapCause.PROTOCOL_ERROR, sent.code, sent.reason, is_clean)
-        problem = str(self.connection_exc or "connection ended without a close frame")
-        return Ending(GapCause.CONNECTION_LOST, CloseCode.ABNORMAL_CLOSURE, problem, is_clean)
-
-    def data_received(self, data: bytes) -> None:
-        self._now_ns = self.clock()
-        super().data_received(data)
-        is_full = self._buffered_bytes > _BUFFER_BYTES_HIGH or len(self._records) > _BUFFER_RECORDS_HIGH
-        if is_full and self._is_reading:
-            self._is_reading = False
-            self.transport.pause_reading()
-
-    def process_event(self, event: Event) -> None:
-        if isinstance(event, Frame) and event.opcode in (
-            FrameOpcode.TEXT,
-            FrameOpcode.BINARY,
-            FrameOpcode.CONT,
-        ):
-            self._take(event)
-        else:
-            super().process_event(event)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._arrived.set()
-
-    def _take(self, frame: Frame) -> None:
-        payload, opcode = bytes(frame.data), int(frame.opcode)
-        if opcode == FrameOpcode.CONT or not frame.fin:
-            self._fragments.append(payload)
-            self._fragments_opcode = self._fragments_opcode if opcode == FrameOpcode.CONT else opcode
-            if not frame.fin:
-                return
-            payload, opcode = b"".join(self._fragments), self._fragments_opcode
-            self._fragments = []
-        self._records.append((self._now_ns, opcode, payload))
-        self._buffered_bytes += len(payload)
-        self._arrived.set()
 
 
 class _Connector(connect):
@@ -208,6 +97,7 @@ async def open_connection(
     def create(*args: Any, **kwargs: Any) -> Connection:
         connection = Connection(*args, **kwargs)
         connection.clock = clock
+        connection.payload_most = source.max_message_bytes
         return connection
 
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from databrew_ws_dagster.core.connection_event import Opcode
-from databrew_ws_dagster.storage.segment import Record
+from databrew_ws_dagster.core.frames import Frames, as_frames
 
 
 class ConnectionLog:
@@ -32,7 +32,9 @@ class ConnectionLog:
         self.connection = connection
         self.next_ordinal = 0
         """Of the first record that is held."""
-        self.held: list[Record] = []
+        self.written_at = 0.0
+        """When records of this connection were last written (monotonic seconds)."""
+        self.held: list[Frames] = []
         self.held_bytes = 0
         """Of their payloads."""
         self.is_ended = False
@@ -45,15 +47,15 @@ class ConnectionLog:
         self._on_held = on_held
         self._write = write
 
-    def append(self, records: Sequence[Record]) -> None:
-        """Take records; they are written within 10 ms, if the disk takes them."""
-        self.held.extend(records)
-        self.held_bytes += sum(len(payload) for _, _, payload in records)
+    def append(self, arrived: Sequence[Frames]) -> None:
+        """Take records; they are written within a few ms, if the disk takes them."""
+        self.held.extend(arrived)
+        self.held_bytes += sum(frames.byte_size for frames in arrived)
         self._on_held(self)
 
     def append_event(self, payload: bytes) -> None:
         """Take an event of this connection; it is written at once."""
-        self.append([(self._clock(), Opcode.EVENT, payload)])
+        self.append([as_frames(self._clock(), Opcode.EVENT, payload)])
         self._write()
 
     def end(self) -> None:
@@ -62,7 +64,7 @@ class ConnectionLog:
         self.is_caught_up = lambda: False
 
     def release(self, count: int) -> None:
-        """Forget the first records that are held: they are written."""
+        """Forget the first of what is held: it is written."""
+        self.next_ordinal += sum(map(len, self.held[:count]))
         del self.held[:count]
-        self.next_ordinal += count
-        self.held_bytes = sum(len(payload) for _, _, payload in self.held)
+        self.held_bytes = sum(frames.byte_size for frames in self.held)

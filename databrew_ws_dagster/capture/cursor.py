@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from databrew_ws_dagster.core.connection_event import Opcode
 from databrew_ws_dagster.core.definition.source import Resume
-from databrew_ws_dagster.storage.segment import Record
+from databrew_ws_dagster.core.frames import Record
 
 Value = str | int
 
@@ -39,7 +39,7 @@ class Cursor:
             return self._resume.initial
         return str(self.value - self._resume.rewind if isinstance(self.value, int) else self.value)
 
-    def is_replayed(self, records: Sequence[Record]) -> bool | None:
+    def is_replayed(self, records: Iterable[Record]) -> bool | None:
         """Whether the server repeats what we have: then nothing lies between. `None` while that cannot be told.
 
         The first message with a value decides, so this is told once for each `ask`.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from databrew_ws_dagster.capture.connection import Ending
+from databrew_ws_dagster.capture.receiver import Ending
 from databrew_ws_dagster.core.connection_event import Gap, GapCause
 from databrew_ws_dagster.core.definition.source import Source
 from databrew_ws_dagster.storage.capture_state import CaptureState, OpenGap

@@ -19,17 +19,18 @@ from pathlib import Path
 from databrew_ws_dagster.capture.connection_log import ConnectionLog
 from databrew_ws_dagster.core.connection_event import Opcode
 from databrew_ws_dagster.core.definition.model import StreamDefinition
+from databrew_ws_dagster.core.frames import Frames
 from databrew_ws_dagster.core.sealing import is_finished
 from databrew_ws_dagster.core.window import Windows
 from databrew_ws_dagster.errors import StorageError
 from databrew_ws_dagster.storage.disk import DiskReserve
 from databrew_ws_dagster.storage.layout import StreamPlaces
-from databrew_ws_dagster.storage.segment import DELTA_MAX_NS, Record, SegmentHeader, encode_block
+from databrew_ws_dagster.storage.segment import DELTA_MAX_NS, SegmentHeader, encode_block
 from databrew_ws_dagster.storage.spool import OpenSegment
 
 logger = logging.getLogger(__name__)
 
-_WRITE_WITHIN_S = 0.01
+_WRITE_EVERY_S = 0.004
 _WRITE_AT_BYTES = 256 * 1024
 _COMMIT_EVERY_S = 0.2
 _COMMIT_AT_BYTES = 1024 * 1024
@@ -83,6 +84,7 @@ class Journal:
         self._segment: OpenSegment | None = None
         self._segment_opened_at = 0.0
         self._segment_messages = 0
+        self._segment_bounds_ns = (0, 0)
         self._unsynced_bytes = 0
         self._blocked_since: float | None = None
         self._blocked_s = 0.0
@@ -144,15 +146,22 @@ class Journal:
     def _schedule(self, log: ConnectionLog) -> None:
         if log.held_bytes >= _WRITE_AT_BYTES:
             self.write()
+            return
+        # At once if it can be: just after a read is when a connection most likely is caught up.
+        wait_s = log.written_at + _WRITE_EVERY_S - time.monotonic()
+        if wait_s <= 0:
+            self.write()
         elif self._write_timer is None:
-            self._write_timer = asyncio.get_running_loop().call_later(_WRITE_WITHIN_S, self.write)
+            self._write_timer = asyncio.get_running_loop().call_later(wait_s, self.write)
 
     def _write_held(self, log: ConnectionLog) -> None:
-        written = 0
+        written, ordinal = 0, log.next_ordinal
+        log.written_at = time.monotonic()
         try:
             for run in split_runs(log.held, self._definition.windows):
-                self._write_run(run, log=log, first_ordinal=log.next_ordinal + written)
+                self._write_run(run, log=log, first_ordinal=ordinal)
                 written += len(run)
+                ordinal += sum(map(len, run))
         except (OSError, StorageError) as error:
             reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else str(error)
             self._block(f"cannot write to {self._places.spool}: {reason}")
@@ -162,13 +171,12 @@ class Journal:
         if self._unsynced_bytes >= _COMMIT_AT_BYTES:
             self._commit_now.set()
 
-    def _write_run(self, run: Sequence[Record], *, log: ConnectionLog, first_ordinal: int) -> None:
+    def _write_run(self, run: Sequence[Frames], *, log: ConnectionLog, first_ordinal: int) -> None:
         segment = self._segment
-        window = self._definition.windows.key_of(run[0][0])
-        if segment is not None and segment.header.window != window:
+        if segment is not None and not self._is_in_window(run[0].received_at_ns, segment):
             self._finish()
             segment = None
-        segment = segment or self._open_segment(window, run[0][0])
+        segment = segment or self._open_segment(run[0].received_at_ns)
         block = encode_block(
             run,
             batch_id=segment.batch_id,
@@ -177,18 +185,25 @@ class Journal:
             is_caught_up=log.is_caught_up(),
         )
         segment.append(block)
-        self.written += len(run)
-        self._tail.extend(payload for _, opcode, payload in run[-_TAIL_MESSAGES:] if opcode != Opcode.EVENT)
-        self._segment_messages += len(run)
+        records = sum(map(len, run))
+        self.written += records
+        self._segment_messages += records
+        if self._tail.maxlen:
+            self._tail.extend(payload for frames in run for _, opcode, payload in frames if opcode != Opcode.EVENT)
         self._unsynced_bytes += len(block)
         self._finish_if_due()
 
-    def _open_segment(self, window: str, created_at_ns: int) -> OpenSegment:
+    def _is_in_window(self, at_ns: int, segment: OpenSegment) -> bool:
+        # Keys are made of calendars; two numbers spare that at nearly every write.
+        first_ns, end_ns = self._segment_bounds_ns
+        return first_ns <= at_ns < end_ns or self._definition.windows.key_of(at_ns) == segment.header.window
+
+    def _open_segment(self, created_at_ns: int) -> OpenSegment:
         header = SegmentHeader(
             stream=self._definition.name,
             epoch=self._epoch,
             sequence=self._sequence + 1,
-            window=window,
+            window=self._definition.windows.key_of(created_at_ns),
             created_at_ns=created_at_ns,
             definition_digest=self._definition.digest,
         )
@@ -196,6 +211,7 @@ class Journal:
         self._sequence += 1
         self._segment_opened_at = time.monotonic()
         self._segment_messages = 0
+        self._segment_bounds_ns = (created_at_ns, self._definition.windows.end_ns_of(created_at_ns))
         return self._segment
 
     def _finish_if_due(self) -> None:
@@ -206,7 +222,7 @@ class Journal:
         is_due = is_finished(
             self._definition.batch, age_s=age_s, messages=self._segment_messages, byte_size=segment.size
         )
-        if is_due or self._definition.windows.key_of(self._clock()) != segment.header.window:
+        if is_due or not self._is_in_window(self._clock(), segment):
             self._finish()
 
     def _finish(self) -> None:
@@ -267,13 +283,13 @@ class Journal:
         self.writable.clear()
 
 
-def split_runs(records: Sequence[Record], windows: Windows) -> Iterator[Sequence[Record]]:
-    """Cut records into runs that fit into one block each: of one window, and of a clock that did not jump."""
+def split_runs(held: Sequence[Frames], windows: Windows) -> Iterator[Sequence[Frames]]:
+    """Cut what is held into runs that fit into one block each: of one window, and of a clock that did not jump."""
     start, first_ns, end_ns = 0, 0, 0
-    for index, (received_at_ns, _, _) in enumerate(records):
-        if not first_ns <= received_at_ns < end_ns:
+    for index, frames in enumerate(held):
+        if not first_ns <= frames.received_at_ns < end_ns:
             if index > start:
-                yield records[start:index]
-            start, first_ns = index, received_at_ns
+                yield held[start:index]
+            start, first_ns = index, frames.received_at_ns
             end_ns = min(windows.end_ns_of(first_ns), first_ns + DELTA_MAX_NS)
-    yield records[start:]
+    yield held[start:]

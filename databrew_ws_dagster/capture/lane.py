@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from websockets.exceptions import InvalidHandshake
 
-from databrew_ws_dagster.capture.connection import Connection, Ending, open_connection, public_url_of
+from databrew_ws_dagster.capture.connection import open_connection, public_url_of
 from databrew_ws_dagster.capture.connection_log import ConnectionLog
 from databrew_ws_dagster.capture.cursor import Cursor
 from databrew_ws_dagster.capture.gap import describe_gap, gap_after_ending, utc_of
+from databrew_ws_dagster.capture.receiver import Connection, Ending
 from databrew_ws_dagster.capture.redaction import redact
 from databrew_ws_dagster.capture.refusal import Refusal, describe_failure
 from databrew_ws_dagster.capture.resumption import Resumption
@@ -34,9 +35,9 @@ from databrew_ws_dagster.core.connection_event import (
     encode_event,
 )
 from databrew_ws_dagster.core.definition.template import Template
+from databrew_ws_dagster.core.frames import Record
 from databrew_ws_dagster.errors import CaptureError
 from databrew_ws_dagster.storage.capture_state import CaptureStatus, LaneState
-from databrew_ws_dagster.storage.segment import Record
 
 logger = logging.getLogger(__name__)
 
@@ -213,7 +214,7 @@ class Lane:
             self._note_recovery(self._resumption.note_gap(gap))
         self._enter(CaptureStatus.CONNECTED, problem=None)
 
-    def _hear(self, records: Sequence[Record]) -> None:
+    def _hear(self, records: Iterable[Record]) -> None:
         self._note_recovery(self._resumption.hear(records))
 
     def _note_recovery(self, recovered: Recovered | None) -> None:

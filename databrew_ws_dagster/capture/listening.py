@@ -12,16 +12,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from databrew_ws_dagster.capture.connection import Connection, open_connection, public_url_of, resolve_template
+from databrew_ws_dagster.capture.connection import open_connection, public_url_of, resolve_template
 from databrew_ws_dagster.capture.opening import Opening, OpeningRefusedError
+from databrew_ws_dagster.capture.receiver import Connection
 from databrew_ws_dagster.capture.redaction import redact
 from databrew_ws_dagster.capture.refusal import describe_failure
 from databrew_ws_dagster.core.definition.source import Source
+from databrew_ws_dagster.core.frames import Record
 from databrew_ws_dagster.errors import CaptureError
-from databrew_ws_dagster.storage.segment import Record
 
 MAX_BYTES = 256 * 1024 * 1024
 """Payload kept at most; listening ends there."""
@@ -77,7 +79,7 @@ async def listen(
     async def receive() -> None:
         size = 0
         while len(records) < patience.messages and size < MAX_BYTES and (arrived := await connection.receive()):
-            taken = arrived[: patience.messages - len(records)]
+            taken = list(chain.from_iterable(arrived))[: patience.messages - len(records)]
             opening.hear(taken)
             records.extend(taken)
             size += sum(len(payload) for _, _, payload in taken)

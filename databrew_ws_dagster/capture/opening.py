@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from databrew_ws_dagster.capture.connection import Connection, resolve_template
+from databrew_ws_dagster.capture.connection import resolve_template
+from databrew_ws_dagster.capture.receiver import Connection
 from databrew_ws_dagster.core.connection_event import Opcode
 from databrew_ws_dagster.core.definition.source import CURSOR_PLACEHOLDER, OpenMessage, Source
-from databrew_ws_dagster.storage.segment import Record
+from databrew_ws_dagster.core.frames import Record
 
 
 class OpeningRefusedError(Exception):
@@ -54,7 +55,7 @@ class Opening:
                 return False
         return True
 
-    def hear(self, records: Sequence[Record]) -> None:
+    def hear(self, records: Iterable[Record]) -> None:
         """Take note of what arrived; costs nothing while no acknowledgement is awaited."""
         for _, opcode, payload in records:
             if self._awaited is None:

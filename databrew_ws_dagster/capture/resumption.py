@@ -5,11 +5,11 @@ Pure. What is asked for is `capture.cursor`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from databrew_ws_dagster.capture.cursor import Cursor
 from databrew_ws_dagster.core.connection_event import Gap, Recovered
-from databrew_ws_dagster.storage.segment import Record
+from databrew_ws_dagster.core.frames import Record
 
 
 class Resumption:
@@ -27,7 +27,7 @@ class Resumption:
         self._gap = gap
         return self._recovered()
 
-    def hear(self, records: Sequence[Record]) -> Recovered | None:
+    def hear(self, records: Iterable[Record]) -> Recovered | None:
         """Take note of what arrived; the event that tells if it fills the gap."""
         if not self._cursor.is_replayed(records):
             return None

@@ -8,17 +8,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
+from itertools import chain
 
 from websockets.exceptions import ConnectionClosed
 
-from databrew_ws_dagster.capture.connection import Connection, Ending, resolve_template
+from databrew_ws_dagster.capture.connection import resolve_template
 from databrew_ws_dagster.capture.connection_log import ConnectionLog
 from databrew_ws_dagster.capture.opening import Opening, OpeningRefusedError
+from databrew_ws_dagster.capture.receiver import Connection, Ending
 from databrew_ws_dagster.core.connection_event import GapCause
 from databrew_ws_dagster.core.definition.model import StreamDefinition
-from databrew_ws_dagster.storage.segment import Record
+from databrew_ws_dagster.core.frames import Record
 
 _WATCH_EVERY_S = 0.2
 
@@ -44,7 +46,7 @@ class Session:
         stop: asyncio.Event,
         cursor: str | None,
         on_ready: Callable[[], None],
-        on_records: Callable[[Sequence[Record]], None],
+        on_records: Callable[[Iterable[Record]], None],
     ) -> None:
         self.messages = 0
         self.bytes = 0
@@ -87,13 +89,14 @@ class Session:
         return self._describe_ending()
 
     async def _read(self) -> None:
-        while records := await self._connection.receive():
-            self._log.append(records)
-            self._opening.hear(records)
-            self._on_records(records)
-            self.messages += len(records)
-            self.bytes += sum(len(payload) for _, _, payload in records)
-            self.last_message_at_ns = records[-1][0]
+        while arrived := await self._connection.receive():
+            self._log.append(arrived)
+            # Both look into messages only while they wait for one; only then are records made of frames.
+            self._opening.hear(chain.from_iterable(arrived))
+            self._on_records(chain.from_iterable(arrived))
+            self.messages += sum(map(len, arrived))
+            self.bytes += sum(frames.byte_size for frames in arrived)
+            self.last_message_at_ns = arrived[-1].received_at_ns
             self._alive_at = time.monotonic()
             if not self._writable.is_set() and not await unless(self._stop, self._writable.wait()):
                 return

@@ -27,7 +27,7 @@ from databrew_ws_dagster.storage.spool import batch_of, corrupt_folder, is_marke
 
 logger = logging.getLogger(__name__)
 
-_ROW_GROUP_BYTES = 16 * 1024 * 1024
+_ROW_GROUP_BYTES = 1024 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -130,13 +130,13 @@ def _count_blocks(found: Iterable[Block | Damage], contents: _Contents, segment:
 
 
 def _record_batches(first: Block, rest: Iterator[Block], epoch: int) -> Iterator[pa.RecordBatch]:
-    group, byte_size = [first], len(first.payloads)
+    group, byte_size = [first], len(first.content)
     for block in rest:
-        if byte_size + len(block.payloads) > _ROW_GROUP_BYTES:
+        if byte_size + len(block.content) > _ROW_GROUP_BYTES:
             yield _record_batch(group, epoch)
             group, byte_size = [], 0
         group.append(block)
-        byte_size += len(block.payloads)
+        byte_size += len(block.content)
     yield _record_batch(group, epoch)
 
 

@@ -1,22 +1,29 @@
-"""The format of a segment: a header, then blocks of records, each with its checksums.
+"""The format of a segment: a header, then blocks of frames, each with its checksums.
 
 Bytes to values and back; which segments exist and who writes them is `storage.spool`.
 
     segment  magic 8 · format u16 · content length u32 · CRC u32 · content (JSON)
     block    magic 4 · CRC of the head u32 · CRC of the body u32 · body length u32 · flags u16 · count u32
              · connection u32 · first ordinal u64 · base time i64 (Unix ns)
-             body: received − base (µs) u32[count] · payload length u32[count] · opcode u8[count] · payloads
+             body: reads u32 · received − base (µs) u32[reads] · frames u32[reads] · end u32[count] · frames
 
-All little-endian. A block is what was appended together, of one connection, ordinals contiguous. The head
-has a checksum of its own, so that damage to a body leaves its extent and its ordinals known. Checksums
-start from the segment's id, which no server knows: a message that quotes a block cannot pass for one.
+All little-endian. A block is what was appended together, of one connection, ordinals contiguous: reads of the
+socket, each with the frames that it brought, kept as they came (`core.frames`); an end counts from its read's first
+byte. The head has a checksum of its own, so that damage to a body leaves its extent and its ordinals known.
+Checksums start from the segment's id, which no server knows: a message that quotes a block cannot pass for one.
+
+Format 1 is read as well. Its blocks have a magic of their own, and in the body, for each record instead of each read:
+
+             body: received − base (µs) u32[count] · payload length u32[count] · opcode u8[count] · payloads
 """
 
 from __future__ import annotations
 
 import json
 import struct
+import sys
 import zlib
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import BinaryIO
@@ -24,10 +31,23 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from databrew_ws_dagster.core.frames import (
+    LONG_HEAD,
+    MIDDLE_HEAD,
+    MIDDLE_MOST,
+    OPCODE_BITS,
+    SHORT_HEAD,
+    SHORT_MOST,
+    Frames,
+)
+
 _SEGMENT_MAGIC = b"\x89DBWSSEG"
-_FORMAT = 1
+_FORMAT = 2
+_FORMATS_READ = (1, 2)
 _SEGMENT_HEAD = struct.Struct("<8sHII")
-_BLOCK_MAGIC = b"\xf5\x8bBK"
+_BLOCK_MAGIC = b"\xf5\x8bBF"
+_RECORDS_MAGIC = b"\xf5\x8bBK"  # of format 1
+_MAGIC_IN_COMMON = _BLOCK_MAGIC[:3]
 _CHECKSUMS = struct.Struct("<4sII")
 _EXTENT = struct.Struct("<IHIIQq")
 _HEAD_BYTES = _CHECKSUMS.size + _EXTENT.size
@@ -36,9 +56,6 @@ _CAUGHT_UP = 1
 _SEARCH_BYTES = 1 << 20
 DELTA_MAX_NS = (2**32 - 1) * 1000
 """Records further apart than this (71 minutes) do not fit into one block."""
-
-Record = tuple[int, int, bytes]
-"""Received at (Unix ns), opcode, payload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +72,7 @@ class SegmentHeader:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Records appended together: one array entry each, `payloads` end to end."""
+    """Records appended together: one array entry each, and their heads and payloads by turns in `content`."""
 
     connection: int
     first_ordinal: int
@@ -63,14 +80,29 @@ class Block:
     is_caught_up: bool
     """Whether nothing was left unread on the socket when these records were written."""
     delta_us: npt.NDArray[np.uint32]
+    heads: npt.NDArray[np.uint32]
+    """Length of each head; 0 in format 1."""
     lengths: npt.NDArray[np.uint32]
+    """Of each payload."""
     opcodes: npt.NDArray[np.uint8]
-    payloads: memoryview
+    content: memoryview
 
     @property
     def count(self) -> int:
         """Number of records."""
         return len(self.opcodes)
+
+    @property
+    def payloads(self) -> memoryview:
+        """The payloads, end to end."""
+        if not self.heads.any():
+            return self.content
+        content, sizes = np.frombuffer(self.content, np.uint8), self.heads + self.lengths
+        starts = np.cumsum(sizes) - sizes
+        is_payload = np.ones(len(content), bool)
+        for byte in range(int(self.heads.max())):
+            is_payload[starts[self.heads > byte] + byte] = False
+        return content[is_payload].data
 
     @property
     def last_received_at_ns(self) -> int:
@@ -97,30 +129,37 @@ def encode_header(header: SegmentHeader) -> bytes:
 
 
 def encode_block(
-    records: Sequence[Record], *, batch_id: str, connection: int, first_ordinal: int, is_caught_up: bool
+    reads: Sequence[Frames], *, batch_id: str, connection: int, first_ordinal: int, is_caught_up: bool
 ) -> bytes:
-    """One block of at least one record.
+    """One block of at least one read.
 
     Raises:
-        OverflowError: a record was received before the first one, or more than `DELTA_MAX_NS` after it.
+        OverflowError: a read was earlier than the first one, or more than `DELTA_MAX_NS` after it.
     """
-    times, opcodes, payloads = zip(*records, strict=True)
-    base_ns = times[0]
-    delta_us = np.array([(time_ns - base_ns) // 1000 for time_ns in times], "<u4")
-    lengths = np.array(list(map(len, payloads)), "<u4")
-    body = b"".join((delta_us.tobytes(), lengths.tobytes(), bytes(opcodes), *payloads))
-    seed = zlib.crc32(batch_id.encode())
-    extent = _EXTENT.pack(
-        len(body), _CAUGHT_UP if is_caught_up else 0, len(records), connection, first_ordinal, base_ns
-    )
-    return _CHECKSUMS.pack(_BLOCK_MAGIC, zlib.crc32(extent, seed), zlib.crc32(body, seed)) + extent + body
+    base_ns = reads[0].received_at_ns
+    numbers = array("I", [len(reads)])
+    numbers.extend([(frames.received_at_ns - base_ns) // 1000 for frames in reads])
+    numbers.extend(map(len, reads))
+    for frames in reads:
+        numbers.extend(frames.ends)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    body = (numbers, *(frames.content for frames in reads))
+    body_checksum = seed = zlib.crc32(batch_id.encode())
+    for part in body:
+        body_checksum = zlib.crc32(part, body_checksum)
+    length = len(numbers) * numbers.itemsize + sum(len(frames.content) for frames in reads)
+    count = len(numbers) - 1 - 2 * len(reads)
+    extent = _EXTENT.pack(length, _CAUGHT_UP if is_caught_up else 0, count, connection, first_ordinal, base_ns)
+    # Joined once: what is received fast is long, and copying it again would cost as much as its checksum.
+    return b"".join((_CHECKSUMS.pack(_BLOCK_MAGIC, zlib.crc32(extent, seed), body_checksum), extent, *body))
 
 
 def read_header(file: BinaryIO) -> SegmentHeader | None:
     """Read the header and leave the file behind it; `None` (and the file at its start) if it is damaged."""
     try:
         magic, version, length, checksum = _SEGMENT_HEAD.unpack(file.read(_SEGMENT_HEAD.size))
-        if magic == _SEGMENT_MAGIC and version == _FORMAT:
+        if magic == _SEGMENT_MAGIC and version in _FORMATS_READ:
             content = file.read(length)
             if len(content) == length and zlib.crc32(content) == checksum:
                 return SegmentHeader(**json.loads(content))
@@ -163,6 +202,7 @@ def read_blocks(file: BinaryIO, *, batch_id: str) -> Iterator[Block | Damage]:
 
 @dataclass(frozen=True, slots=True)
 class _Head:
+    magic: bytes
     body_checksum: int
     body_length: int
     flags: int
@@ -179,9 +219,9 @@ def _read_head(file: BinaryIO, offset: int, end: int, seed: int) -> _Head | None
     magic, head_checksum, body_checksum = _CHECKSUMS.unpack(file.read(_CHECKSUMS.size))
     extent = file.read(_EXTENT.size)
     # The body's checksum lies outside the head's: were it damaged, the extent would still be known.
-    if magic != _BLOCK_MAGIC or zlib.crc32(extent, seed) != head_checksum:
+    if magic not in (_BLOCK_MAGIC, _RECORDS_MAGIC) or zlib.crc32(extent, seed) != head_checksum:
         return None
-    return _Head(body_checksum, *_EXTENT.unpack(extent))
+    return _Head(magic, body_checksum, *_EXTENT.unpack(extent))
 
 
 def _read_body(file: BinaryIO, head: _Head, offset: int, end: int, seed: int) -> Block | Damage:
@@ -192,6 +232,36 @@ def _read_body(file: BinaryIO, head: _Head, offset: int, end: int, seed: int) ->
     body = file.read(head.body_length)
     if zlib.crc32(body, seed) != head.body_checksum:
         return Damage(offset=offset, length=length, records=head.count, is_torn_tail=False)
+    return _block_of_frames(head, body) if head.magic == _BLOCK_MAGIC else _block_of_records(head, body)
+
+
+def _block_of_frames(head: _Head, body: bytes) -> Block:
+    (reads,) = struct.unpack_from("<I", body)
+    numbers = np.frombuffer(body, "<u4", 1 + 2 * reads + head.count)
+    delta_us, counts, ends = numbers[1 : 1 + reads], numbers[1 + reads : 1 + 2 * reads], numbers[1 + 2 * reads :]
+    last = np.cumsum(counts) - 1
+    starts_of_reads = np.zeros(reads, np.uint32)
+    np.cumsum(ends[last[:-1]], out=starts_of_reads[1:])
+    ends = ends + np.repeat(starts_of_reads, counts)
+    starts = np.zeros_like(ends)
+    starts[1:] = ends[:-1]
+    sizes = ends - starts
+    heads = np.where(sizes <= SHORT_MOST, SHORT_HEAD, np.where(sizes <= MIDDLE_MOST, MIDDLE_HEAD, LONG_HEAD))
+    content = memoryview(body)[numbers.nbytes :]
+    return Block(
+        connection=head.connection,
+        first_ordinal=head.first_ordinal,
+        base_ns=head.base_ns,
+        is_caught_up=bool(head.flags & _CAUGHT_UP),
+        delta_us=np.repeat(delta_us, counts),
+        heads=heads.astype(np.uint32),
+        lengths=sizes - heads.astype(np.uint32),
+        opcodes=np.frombuffer(content, np.uint8)[starts] & OPCODE_BITS,
+        content=content,
+    )
+
+
+def _block_of_records(head: _Head, body: bytes) -> Block:
     count = head.count
     return Block(
         connection=head.connection,
@@ -199,9 +269,10 @@ def _read_body(file: BinaryIO, head: _Head, offset: int, end: int, seed: int) ->
         base_ns=head.base_ns,
         is_caught_up=bool(head.flags & _CAUGHT_UP),
         delta_us=np.frombuffer(body, "<u4", count),
+        heads=np.zeros(count, np.uint32),
         lengths=np.frombuffer(body, "<u4", count, 4 * count),
         opcodes=np.frombuffer(body, np.uint8, count, 8 * count),
-        payloads=memoryview(body)[_RECORD_BYTES * count :],
+        content=memoryview(body)[_RECORD_BYTES * count :],
     )
 
 
@@ -210,13 +281,13 @@ def _find_head(file: BinaryIO, offset: int, end: int, seed: int) -> int:
     while offset < end:
         file.seek(offset)
         searched = file.read(_SEARCH_BYTES)
-        position = searched.find(_BLOCK_MAGIC)
+        position = searched.find(_MAGIC_IN_COMMON)
         while position >= 0:
             if _read_head(file, offset + position, end, seed) is not None:
                 return offset + position
-            position = searched.find(_BLOCK_MAGIC, position + 1)
+            position = searched.find(_MAGIC_IN_COMMON, position + 1)
         # A magic may lie across the border of two reads.
-        offset += max(1, len(searched) - len(_BLOCK_MAGIC) + 1)
+        offset += max(1, len(searched) - len(_MAGIC_IN_COMMON) + 1)
     return end
 
 

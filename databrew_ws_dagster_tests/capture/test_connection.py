@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-from databrew_ws_dagster.capture.connection import Connection, open_connection
+from databrew_ws_dagster.capture.connection import open_connection
 from databrew_ws_dagster.capture.gap import utc_of
+from databrew_ws_dagster.capture.receiver import Connection
 from databrew_ws_dagster.capture.refusal import describe_failure
 from databrew_ws_dagster.core.connection_event import GapCause
 from databrew_ws_dagster.core.definition.source import Source
@@ -32,8 +33,8 @@ async def payloads_of(connection: Connection) -> list[bytes]:
     """Everything until the connection ends."""
     received: list[bytes] = []
     async with asyncio.timeout(PATIENCE_S):
-        while records := await connection.receive():
-            received += [payload for _, _, payload in records]
+        while arrived := await connection.receive():
+            received += [payload for frames in arrived for _, _, payload in frames]
     return received
 
 
@@ -103,7 +104,8 @@ async def test_caught_up_means_nothing_is_unread() -> None:
         async with asyncio.timeout(PATIENCE_S):
             while connection.is_caught_up():
                 await asyncio.sleep(0.01)
-        assert [payload for _, _, payload in await connection.receive()] == [b"two"]
+        (frames,) = await connection.receive()
+        assert [payload for _, _, payload in frames] == [b"two"]
         await connection.close()
         assert not connection.is_caught_up()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from databrew_ws_dagster.capture.connection import Ending
 from databrew_ws_dagster.capture.gap import close_gap, gap_after_ending, gap_after_restart
+from databrew_ws_dagster.capture.receiver import Ending
 from databrew_ws_dagster.core.connection_event import GapCause
 from databrew_ws_dagster.core.definition.source import Source
 from databrew_ws_dagster.core.definition.template import Template

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from databrew_ws_dagster.capture.journal import FinishedSegment, Journal, split_runs
+from databrew_ws_dagster.core.frames import Frames, as_frames
 from databrew_ws_dagster.core.window import Windows, WindowSize
 from databrew_ws_dagster.storage.disk import DiskReserve
-from databrew_ws_dagster.storage.segment import DELTA_MAX_NS, Block, Record, read_blocks, read_header
+from databrew_ws_dagster.storage.segment import DELTA_MAX_NS, Block, read_blocks, read_header
 from databrew_ws_dagster.storage.spool import batch_of
 from databrew_ws_dagster_tests.capture.scenario import PATIENCE_S, definition_of, places_in
 
@@ -23,13 +24,13 @@ WINDOWS = Windows(WindowSize.FIVE_MINUTES, datetime(2026, 1, 1, tzinfo=UTC))
 NOON_NS = 1_772_366_400 * 10**9
 
 
-@given(st.lists(st.integers(-(10**13), 10**13).map(lambda delta: (NOON_NS + delta, 1, b"")), min_size=1))
-def test_runs_keep_order_and_hold_one_window_each(records: list[Record]) -> None:
+@given(st.lists(st.integers(-(10**13), 10**13).map(lambda delta: as_frames(NOON_NS + delta, 1, b"")), min_size=1))
+def test_runs_keep_order_and_hold_one_window_each(held: list[Frames]) -> None:
     """Nothing is lost, doubled or moved; each run fits into one block of one segment, whatever the clock did."""
-    runs = list(split_runs(records, WINDOWS))
-    assert [record for run in runs for record in run] == records
+    runs = list(split_runs(held, WINDOWS))
+    assert [frames for run in runs for frames in run] == held
     for run in runs:
-        times = [time for time, _, _ in run]
+        times = [frames.received_at_ns for frames in run]
         assert len({WINDOWS.key_of(time) for time in times}) == 1
         assert times[0] == min(times)
         assert max(times) - times[0] < DELTA_MAX_NS
@@ -49,8 +50,8 @@ class Written:
                 read_header(file)
                 for part in read_blocks(file, batch_id=batch_of(finished.path)):
                     assert isinstance(part, Block)
-                    ends = part.lengths.cumsum()
-                    found += [bytes(part.payloads[e - n : e]) for e, n in zip(ends, part.lengths, strict=True)]
+                    ends = (part.heads + part.lengths).cumsum()
+                    found += [bytes(part.content[e - n : e]) for e, n in zip(ends, part.lengths, strict=True)]
         return found
 
 
@@ -71,7 +72,9 @@ async def test_records_of_two_windows_are_two_segments(tmp_path: Path) -> None:
     written = Written()
     journal = journal_in(tmp_path, written)
     log = journal.open_log(1)
-    log.append([(NOON_NS - 1000, 1, b"before"), (NOON_NS, 1, b"at"), (NOON_NS + 1000, 1, b"after")])
+    log.append(
+        [as_frames(NOON_NS - 1000, 1, b"before"), as_frames(NOON_NS, 1, b"at"), as_frames(NOON_NS + 1000, 1, b"after")]
+    )
     assert await journal.close()
     assert written.payloads() == [b"before", b"at", b"after"]
     assert len(written.finished) == 2
@@ -82,7 +85,7 @@ async def test_a_disk_that_refuses_keeps_records_in_memory(tmp_path: Path, monke
     written = Written()
     journal = journal_in(tmp_path, written)
     log = journal.open_log(1)
-    log.append([(NOON_NS, 1, b"first")])
+    log.append([as_frames(NOON_NS, 1, b"first")])
     journal.write()
     real_write, calls = os.write, 0
 
@@ -95,7 +98,7 @@ async def test_a_disk_that_refuses_keeps_records_in_memory(tmp_path: Path, monke
 
     keeping = asyncio.create_task(journal.keep())
     monkeypatch.setattr(os, "write", full)
-    log.append([(NOON_NS + 1000, 1, b"second")])
+    log.append([as_frames(NOON_NS + 1000, 1, b"second")])
     journal.write()
     assert not journal.writable.is_set()
     assert "No space left" in (journal.problem or "")
@@ -121,13 +124,13 @@ async def test_a_failed_sync_makes_the_segment_suspect_and_is_not_repeated(
     monkeypatch.setattr(os, "fdatasync", fail_once)
     journal = journal_in(tmp_path, written)
     log = journal.open_log(1)
-    log.append([(NOON_NS, 1, b"uncertain")])
+    log.append([as_frames(NOON_NS, 1, b"uncertain")])
     keeping = asyncio.create_task(journal.keep())
     async with asyncio.timeout(PATIENCE_S):
         while not written.finished:
             await asyncio.sleep(0.01)
     assert len(synced) == 1
-    log.append([(NOON_NS, 1, b"certain")])
+    log.append([as_frames(NOON_NS, 1, b"certain")])
     keeping.cancel()
     assert await journal.close()
     assert [finished.is_suspect for finished in written.finished] == [True, False]
@@ -139,7 +142,7 @@ async def test_writing_happens_within_20_ms_and_durability_without_asking(tmp_pa
     written = Written()
     journal = journal_in(tmp_path, written)
     log = journal.open_log(1)
-    log.append([(NOON_NS, 1, b"marker-in-file")])
+    log.append([as_frames(NOON_NS, 1, b"marker-in-file")])
     async with asyncio.timeout(PATIENCE_S):
         while not any(b"marker-in-file" in path.read_bytes() for path in tmp_path.rglob("*.seg")):
             await asyncio.sleep(0.005)

@@ -12,8 +12,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from databrew_ws_dagster.capture.listening import Heard, Patience, listen
 from databrew_ws_dagster.core.definition.source import Heartbeat, Resume, Source
 from databrew_ws_dagster.core.definition.template import Template
+from databrew_ws_dagster.core.frames import Record
 from databrew_ws_dagster.errors import CaptureError
-from databrew_ws_dagster.storage.segment import Record
 
 
 async def _listen(

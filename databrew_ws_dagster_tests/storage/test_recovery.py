@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from databrew_ws_dagster.core.connection_event import Closed, GapCause, encode_event
+from databrew_ws_dagster.core.frames import Record, as_frames
 from databrew_ws_dagster.core.window import Windows, WindowSize
 from databrew_ws_dagster.storage.layout import StreamPlaces
 from databrew_ws_dagster.storage.recovery import LastWritten, find_last_sealed, find_last_written, newest_epoch
 from databrew_ws_dagster.storage.sealing import seal_segment
-from databrew_ws_dagster.storage.segment import Record, SegmentHeader, encode_block
+from databrew_ws_dagster.storage.segment import SegmentHeader, encode_block
 from databrew_ws_dagster.storage.spool import OpenSegment
 from databrew_ws_dagster_tests.capture.scenario import places_in
 
@@ -24,7 +25,7 @@ def write_segment(places: StreamPlaces, sequence: int, *, caught_up: list[bool])
         record = (EPOCH + (100 * sequence + second) * 10**9, 1, b"x")
         segment.append(
             encode_block(
-                [record],
+                [as_frames(*record)],
                 batch_id=segment.batch_id,
                 connection=sequence,
                 first_ordinal=second,
@@ -67,7 +68,8 @@ def test_a_torn_tail_is_not_the_end(tmp_path: Path) -> None:
 def seal_records(places: StreamPlaces, sequence: int, records: list[Record]) -> None:
     """A sealed micro-batch, received a second apart."""
     segment = OpenSegment(places, SegmentHeader("rides", EPOCH, sequence, f"w{9 - sequence}", EPOCH, "d1"))
-    segment.append(encode_block(records, batch_id=segment.batch_id, connection=3, first_ordinal=0, is_caught_up=True))
+    reads = [as_frames(*record) for record in records]
+    segment.append(encode_block(reads, batch_id=segment.batch_id, connection=3, first_ordinal=0, is_caught_up=True))
     segment.close()
     windows = Windows(WindowSize.HOURLY, datetime(2026, 1, 1, tzinfo=UTC))
     seal_segment(places, segment.path, windows=windows, sealed_at=datetime(2027, 1, 1, tzinfo=UTC), is_suspect=False)

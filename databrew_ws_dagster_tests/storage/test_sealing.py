@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from databrew_ws_dagster.core.frames import Frames, Record, as_frames
 from databrew_ws_dagster.core.window import Windows, WindowSize
 from databrew_ws_dagster.storage.layout import StreamPlaces
 from databrew_ws_dagster.storage.microbatch import RAW_SCHEMA, read_micro_batches
 from databrew_ws_dagster.storage.pending import PendingBatch, clear_pending, list_pending
 from databrew_ws_dagster.storage.raw import list_window, list_windows
 from databrew_ws_dagster.storage.sealing import seal_segment
-from databrew_ws_dagster.storage.segment import Record, SegmentHeader, encode_block
+from databrew_ws_dagster.storage.segment import SegmentHeader, encode_block
 from databrew_ws_dagster.storage.spool import OpenSegment, corrupt_folder, list_segments
 from databrew_ws_dagster_tests.capture.scenario import places_in
 
@@ -25,13 +26,20 @@ WINDOW = WINDOWS.key_of(EPOCH)
 NOW = datetime(2027, 1, 15, 8, 0, 30, tzinfo=UTC)
 
 
+def reads_of(records: list[Record]) -> list[Frames]:
+    """Each record a read of its own."""
+    return [as_frames(*record) for record in records]
+
+
 def write_segment(places: StreamPlaces, blocks: list[list[Record]], *, sequence: int = 1) -> Path:
     """A finished segment of one connection."""
     segment = OpenSegment(places, SegmentHeader("rides", EPOCH, sequence, WINDOW, EPOCH, "d1"))
     ordinal = 0
     for block in blocks:
         segment.append(
-            encode_block(block, batch_id=segment.batch_id, connection=1, first_ordinal=ordinal, is_caught_up=False)
+            encode_block(
+                reads_of(block), batch_id=segment.batch_id, connection=1, first_ordinal=ordinal, is_caught_up=False
+            )
         )
         ordinal += len(block)
     segment.sync()
@@ -57,7 +65,7 @@ def test_a_write_that_the_disk_did_not_confirm_is_remembered_by_the_segments_nam
     places = places_in(tmp_path)
     segment = OpenSegment(places, SegmentHeader("rides", EPOCH, 1, WINDOW, EPOCH, "d1"))
     segment.append(
-        encode_block(BLOCKS[0], batch_id=segment.batch_id, connection=1, first_ordinal=0, is_caught_up=False)
+        encode_block(reads_of(BLOCKS[0]), batch_id=segment.batch_id, connection=1, first_ordinal=0, is_caught_up=False)
     )
 
     def refuse(_descriptor: int) -> None:

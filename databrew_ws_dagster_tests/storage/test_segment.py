@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from databrew_ws_dagster.core.frames import Frames, Record, as_frames, scan_frames
 from databrew_ws_dagster.storage.segment import (
     Block,
     Damage,
-    Record,
     SegmentHeader,
     encode_block,
     encode_header,
@@ -45,7 +46,11 @@ def encode(blocks: Blocks, *, connection: int = 7) -> list[bytes]:
     for block in blocks:
         encoded.append(
             encode_block(
-                block, batch_id=BATCH_ID, connection=connection, first_ordinal=ordinal, is_caught_up=ordinal == 0
+                [as_frames(*record) for record in block],
+                batch_id=BATCH_ID,
+                connection=connection,
+                first_ordinal=ordinal,
+                is_caught_up=ordinal == 0,
             )
         )
         ordinal += len(block)
@@ -54,9 +59,9 @@ def encode(blocks: Blocks, *, connection: int = 7) -> list[bytes]:
 
 def records_of(block: Block) -> list[Record]:
     """The records of a block, as they were appended."""
-    ends = np.cumsum(block.lengths)
+    ends = np.cumsum(block.heads + block.lengths)
     return [
-        (block.base_ns + int(delta) * 1000, int(opcode), bytes(block.payloads[end - length : end]))
+        (block.base_ns + int(delta) * 1000, int(opcode), bytes(block.content[end - length : end]))
         for delta, opcode, end, length in zip(
             block.delta_us, block.opcodes, ends.tolist(), block.lengths.tolist(), strict=True
         )
@@ -136,7 +141,7 @@ def test_a_damaged_header_does_not_hide_the_blocks() -> None:
 def test_a_message_that_quotes_a_block_cannot_pass_for_one() -> None:
     """A block inside a payload is not taken for the log's when the block around it is damaged."""
     forged = encode_block(
-        [(START_NS, 1, b"forged")], batch_id="1-00000001", connection=7, first_ordinal=0, is_caught_up=True
+        [as_frames(START_NS, 1, b"forged")], batch_id="1-00000001", connection=7, first_ordinal=0, is_caught_up=True
     )
     block = bytearray(encode([[(START_NS, 1, forged)]])[0])
     block[5] ^= 1
@@ -163,9 +168,87 @@ def test_a_head_may_lie_across_two_search_pieces(monkeypatch: pytest.MonkeyPatch
 def test_the_format_is_the_documented_one() -> None:
     """Segments written by this version stay readable: the bytes are fixed."""
     block = encode_block(
-        [(1_000_000_000, 1, b"hi")], batch_id=BATCH_ID, connection=2, first_ordinal=3, is_caught_up=True
+        [as_frames(1_000_000_000, 1, b"hi")], batch_id=BATCH_ID, connection=2, first_ordinal=3, is_caught_up=True
     )
-    assert block[:4] == b"\xf5\x8bBK"
-    assert struct.unpack("<IHIIQq", block[12:42]) == (11, 1, 1, 2, 3, 1_000_000_000)
-    assert block[42:] == struct.pack("<II", 0, 2) + b"\x01hi"
-    assert encode_header(HEADER)[:10] == b"\x89DBWSSEG\x01\x00"
+    assert block[:4] == b"\xf5\x8bBF"
+    assert struct.unpack("<IHIIQq", block[12:42]) == (20, 1, 1, 2, 3, 1_000_000_000)
+    assert block[42:] == struct.pack("<IIII", 1, 0, 1, 4) + b"\x81\x02hi"
+    assert encode_header(HEADER)[:10] == b"\x89DBWSSEG\x02\x00"
+
+
+some_reads = st.lists(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=30),
+            st.just(b"\xf5\x8bBF" + bytes(60)),
+            st.just(b"\xf5\x8bBK" + bytes(60)),
+            st.just(b"\x81\x02no\x88\x00"),
+            st.just(b"x" * 300),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def read_of(payloads: list[bytes], *, at_ns: int) -> Frames:
+    """What one read of a socket brought."""
+    content = b"".join(bytes(as_frames(at_ns, 1, payload).content) for payload in payloads)
+    frames = scan_frames(content, 0, received_at_ns=at_ns, payload_most=1000)
+    assert frames is not None
+    return frames
+
+
+@given(st.lists(some_reads, min_size=2, max_size=3), st.data())
+def test_reads_of_many_frames_come_back_and_damage_costs_one_block(
+    blocks: list[list[list[bytes]]], data: st.DataObject
+) -> None:
+    """Each message with its read's time, also where messages look like blocks or frames and a bit is flipped."""
+    encoded, ordinal = [], 0
+    for number, block in enumerate(blocks):
+        reads = [read_of(payloads, at_ns=START_NS + (number + at) * 1000) for at, payloads in enumerate(block)]
+        encoded.append(encode_block(reads, batch_id=BATCH_ID, connection=7, first_ordinal=ordinal, is_caught_up=False))
+        ordinal += sum(map(len, reads))
+    expected = [
+        [(START_NS + (number + at) * 1000, 1, payload) for at, payloads in enumerate(block) for payload in payloads]
+        for number, block in enumerate(blocks)
+    ]
+    head = encode_header(HEADER)
+    found, damages = read(head + b"".join(encoded))
+    assert [records_of(block) for block in found] == expected
+    assert damages == []
+    content = bytearray(head + b"".join(encoded))
+    offset = data.draw(st.integers(len(head), len(head) + len(encoded[0]) - 1))
+    content[offset] ^= 1 << data.draw(st.integers(0, 7))
+    found, damages = read(bytes(content))
+    assert [records_of(block) for block in found] == expected[1:]
+    assert len(damages) == 1
+
+
+def encode_block_of_format_1(records: list[Record], *, first_ordinal: int) -> bytes:
+    """A block as earlier versions wrote it."""
+    times, opcodes, payloads = zip(*records, strict=True)
+    body = b"".join(
+        (
+            np.array([(time - times[0]) // 1000 for time in times], "<u4").tobytes(),
+            np.array([len(payload) for payload in payloads], "<u4").tobytes(),
+            bytes(opcodes),
+            *payloads,
+        )
+    )
+    seed = zlib.crc32(BATCH_ID.encode())
+    extent = struct.pack("<IHIIQq", len(body), 0, len(records), 7, first_ordinal, times[0])
+    return struct.pack("<4sII", b"\xf5\x8bBK", zlib.crc32(extent, seed), zlib.crc32(body, seed)) + extent + body
+
+
+@given(some_blocks)
+def test_a_segment_of_an_earlier_version_is_read(blocks: Blocks) -> None:
+    """An upgrade finds what the version before it left, also where both wrote to a spool in turn."""
+    head = bytearray(encode_header(HEADER))
+    head[8] = 1
+    old, new = encode_block_of_format_1(blocks[0], first_ordinal=0), encode(blocks)
+    found, damages = read(bytes(head) + old + b"".join(new))
+    assert [records_of(block) for block in found] == [blocks[0], *blocks]
+    assert damages == []

@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from databrew_ws_dagster.core.frames import Record, as_frames
 from databrew_ws_dagster.core.window import Windows, WindowSize
 from databrew_ws_dagster.playground.server import Playground
 from databrew_ws_dagster.storage.capture_state import CaptureStatus
@@ -15,7 +16,7 @@ from databrew_ws_dagster.storage.layout import StreamPlaces
 from databrew_ws_dagster.storage.microbatch import read_micro_batches
 from databrew_ws_dagster.storage.raw import list_window, list_windows
 from databrew_ws_dagster.storage.sealing import seal_segment
-from databrew_ws_dagster.storage.segment import Record, SegmentHeader, encode_block
+from databrew_ws_dagster.storage.segment import SegmentHeader, encode_block
 from databrew_ws_dagster.storage.spool import OpenSegment
 from databrew_ws_dagster_tests.capture.scenario import Log, places_in
 from databrew_ws_dagster_tests.torture.mounts import fill, small_tmpfs
@@ -67,7 +68,7 @@ def _write_segment(places: StreamPlaces) -> tuple[Path, list[bytes]]:
         payloads += [payload for _, _, payload in records]
         segment.append(
             encode_block(
-                records,
+                [as_frames(*record) for record in records],
                 batch_id=segment.batch_id,
                 connection=1,
                 first_ordinal=block * _PER_BLOCK,

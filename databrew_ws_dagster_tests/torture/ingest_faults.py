@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from databrew_ws_dagster.core.frames import as_frames
 from databrew_ws_dagster.core.window import Windows, WindowSize
 from databrew_ws_dagster.playground.server import Playground
 from databrew_ws_dagster.storage.layout import StreamPlaces
@@ -129,11 +130,12 @@ def _seal_hour(places: StreamPlaces) -> None:
         header = SegmentHeader("rides", _EPOCH, sequence, _WINDOWS.key_of(_EPOCH), _EPOCH, "d1")
         segment = OpenSegment(places, header)
         for block in range(first, min(first + _SEGMENT_BLOCKS * _BLOCK_MESSAGES, _HOUR_MESSAGES), _BLOCK_MESSAGES):
-            records = [
-                (_EPOCH + ride * step_ns, 1, b'{"log_id": %d}' % ride) for ride in range(block, block + _BLOCK_MESSAGES)
+            reads = [
+                as_frames(_EPOCH + ride * step_ns, 1, b'{"log_id": %d}' % ride)
+                for ride in range(block, block + _BLOCK_MESSAGES)
             ]
             segment.append(
-                encode_block(records, batch_id=segment.batch_id, connection=1, first_ordinal=block, is_caught_up=False)
+                encode_block(reads, batch_id=segment.batch_id, connection=1, first_ordinal=block, is_caught_up=False)
             )
         segment.close()
         sealed_at = datetime(2027, 2, 1, tzinfo=UTC)
