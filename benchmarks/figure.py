@@ -8,7 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from statistics import median
+
+
+class Bound(StrEnum):
+    """Which side of its bar a figure must be on."""
+
+    AT_MOST = "at most"
+    AT_LEAST = "at least"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +26,7 @@ class Figure:
     Args:
         name: What was measured, and against what.
         value: A ratio, or a size in `unit`.
-        bar: The most that it may be.
+        bar: The most that it may be, or the least.
         detail: The values behind it, for people.
     """
 
@@ -27,29 +35,34 @@ class Figure:
     bar: float
     unit: str = ""
     detail: str = ""
+    bound: Bound = Bound.AT_MOST
 
     @property
     def holds(self) -> bool:
         """Whether the bar is reached."""
-        return self.value <= self.bar
+        return self.value <= self.bar if self.bound is Bound.AT_MOST else self.value >= self.bar
 
 
-def ratio(name: str, ours: Sequence[float], base: Sequence[float], *, bar: float, unit: str = "s") -> Figure:
+def ratio(
+    name: str,
+    over: Sequence[float],
+    under: Sequence[float],
+    *,
+    bar: float,
+    unit: str = "s",
+    bound: Bound = Bound.AT_MOST,
+) -> Figure:
     """The median of one series over the median of another."""
-    ours_median, base_median = median(ours), median(base)
-    detail = f"{ours_median:.3g} {unit} against {base_median:.3g} {unit}, {len(ours)} runs each"
-    return Figure(name, ours_median / base_median, bar, detail=detail)
+    over_median, under_median = median(over), median(under)
+    detail = f"{over_median:.3g} {unit} against {under_median:.3g} {unit}, {len(over)} runs each"
+    return Figure(name, over_median / under_median, bar, detail=detail, bound=bound)
 
 
-def as_table(figures: Sequence[Figure]) -> str:
-    """Figures as text in columns."""
-    width = max(len(figure.name) for figure in figures)
-    lines = [
-        f"{'ok  ' if figure.holds else 'MISS'}  {figure.name:<{width}}  {figure.value:8.2f}{figure.unit}"
-        f"  (at most {figure.bar:g}{figure.unit})  {figure.detail}"
-        for figure in figures
-    ]
-    return "\n".join(lines)
+def as_line(figure: Figure) -> str:
+    """One line of the table."""
+    value, unit = f"{figure.value:,.{0 if figure.value >= 1000 else 2}f}", f" {figure.unit}" if figure.unit else ""
+    bar = f"({figure.bound} {figure.bar:,g}{unit})"
+    return f"{'ok  ' if figure.holds else 'MISS'}  {figure.name:<62} {value:>9}{unit:<5} {bar:<22} {figure.detail}"
 
 
 def as_json(figures: Sequence[Figure]) -> str:

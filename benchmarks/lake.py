@@ -1,6 +1,6 @@
 """A lake with sealed micro-batches of generated rides, some of them bad: what an ingest run finds.
 
-The stream is small: three fields, about 67 bytes a message.
+The messages are small rides (`shape`), of the stream `stream.NAME`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from databrew_ws_dagster.core.definition import StreamDefinition
-from databrew_ws_dagster.core.definition.parse import parse_definition
+from benchmarks.stream import NAME
 from databrew_ws_dagster.storage.layout import Layout
 from databrew_ws_dagster.storage.microbatch import RAW_SCHEMA, write_micro_batch
 from databrew_ws_dagster.storage.pending import PendingBatch, batch_id_of, write_pending
@@ -24,24 +23,6 @@ _EPOCH = 1_700_000_000_000_000_000
 _BATCH_MESSAGES = 100_000
 _ROW_GROUP = 20_000
 
-_DEFINITION = """\
-service:
-  stream_schema:
-    - stream: rides
-      columns:
-        - {name: log_id, databrewType: Int32, pk: true}
-        - {name: timestamp, databrewType: String, nullable: true}
-        - {name: driver_id, databrewType: Int32}
-source:
-  driver: websocket
-  config: {url: "ws://127.0.0.1:9"}
-"""
-
-
-def definition() -> StreamDefinition:
-    """The stream that the lake is of."""
-    return parse_definition(_DEFINITION, file="rides.yaml", environ={})
-
 
 def layout(home: Path) -> Layout:
     """Where everything lies under a folder."""
@@ -50,7 +31,7 @@ def layout(home: Path) -> Layout:
 
 def fill(home: Path, *, messages: int, bad_share: float = 0.0) -> None:
     """Seal messages into micro-batches; of the bad ones, half have a wrong type and half lack a required field."""
-    places = layout(home).stream("rides")
+    places = layout(home).stream(NAME)
     dice = random.Random(1)  # the same lake every time
     for sequence, start in enumerate(range(0, messages, _BATCH_MESSAGES), start=1):
         numbers = range(start, min(start + _BATCH_MESSAGES, messages))
@@ -70,7 +51,7 @@ def fill(home: Path, *, messages: int, bad_share: float = 0.0) -> None:
         )
         batch_id = batch_id_of(epoch=_EPOCH, sequence=sequence)
         path = micro_batch_path(window=WINDOW, batch_id=batch_id)
-        write_micro_batch(places.raw / path, records.to_batches(max_chunksize=_ROW_GROUP))
+        write_micro_batch(Path(str(places.raw)) / path, records.to_batches(max_chunksize=_ROW_GROUP))
         pending = PendingBatch(
             batch_id=batch_id,
             window=WINDOW,
@@ -83,8 +64,6 @@ def fill(home: Path, *, messages: int, bad_share: float = 0.0) -> None:
             first_received_at=_START,
             last_received_at=_START,
             sealed_at=_START,
-            suspect=False,
-            corrupt_records=0,
             definition_digest="0" * 64,
         )
         write_pending(places, pending)

@@ -5,6 +5,8 @@
     ├── LeaseHeldError         another capture of the same stream is alive
     ├── ContractError          messages are of a drift class that the definition's contract fails
     ├── StorageError           a folder or table cannot be read or written
+    │   ├── RawMissingError    what a window was made of is no longer in raw, so it stays as it is
+    │   └── OvertakenError     another run has written the same place of a table meanwhile
     ├── ListenError            a server of ours cannot listen at its address
     ├── InferenceError         messages say nothing from which a definition could be made
     └── CaptureError           the socket side cannot go on
@@ -29,11 +31,13 @@ class Mistake:
         message: What is wrong, naming the culprit, and what is allowed.
         line: 1-based line in the file, or None when no single line is to blame.
         path: Dotted path inside the document, such as `source.config.url`.
+        unset_variables: Environment variables that are not set, where nothing else is wrong.
     """
 
     message: str
     line: int | None = None
     path: str = ""
+    unset_variables: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         place = f"line {self.line}: " if self.line is not None else ""
@@ -48,6 +52,13 @@ class DefinitionError(DatabrewWsError):
         self.file = file
         self.mistakes = mistakes
         super().__init__("\n".join(f"{file}: {mistake}" for mistake in mistakes))
+
+    @property
+    def unset_variables(self) -> tuple[str, ...]:
+        """Environment variables that are not set, if that is all that is wrong: then only here; else none."""
+        if not all(mistake.unset_variables for mistake in self.mistakes):
+            return ()
+        return tuple(dict.fromkeys(name for mistake in self.mistakes for name in mistake.unset_variables))
 
 
 class LeaseHeldError(DatabrewWsError):
@@ -83,6 +94,14 @@ class StorageError(DatabrewWsError):
         self.problem = problem
         self.fix = fix
         super().__init__(f"{path}: {problem}; {fix}")
+
+
+class RawMissingError(StorageError):
+    """What a window was made of is no longer in raw: it cannot be judged again, and stays as it is."""
+
+
+class OvertakenError(StorageError):
+    """Another run has written the same place of a table meanwhile: nothing is written, and the next run goes on."""
 
 
 class ListenError(DatabrewWsError):

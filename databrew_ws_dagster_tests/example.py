@@ -69,8 +69,8 @@ def main(wheel: Path) -> None:
         for window in windows:
             do("dg", "launch", "--assets", f"{STREAM},{STREAM}_quarantine", "--partition", window)
         state = read_state(places)
-        rows = int(run(programs / "python", "-c", COUNT, places.table, cwd=root))
-        refused = int(run(programs / "python", "-c", COUNT, places.quarantine, cwd=root))
+        rows = int(run(programs / "python", "-c", COUNT, str(places.table), cwd=root))
+        refused = int(run(programs / "python", "-c", COUNT, str(places.quarantine), cwd=root))
         received = state.messages if state is not None else 0
         say(f"{received} messages captured, {rows} rows in the table, {refused} in quarantine")
         if (rows, refused) != (received, 0):

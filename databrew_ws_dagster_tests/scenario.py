@@ -14,7 +14,7 @@ from databrew_ws_dagster.core.connection_event import ConnectionEvent, Opcode, e
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.core.definition.parse import parse_definition
 from databrew_ws_dagster.storage.layout import StreamPlaces
-from databrew_ws_dagster.storage.microbatch import RAW_SCHEMA, write_micro_batch
+from databrew_ws_dagster.storage.microbatch import RAW_SCHEMA, put_micro_batch
 from databrew_ws_dagster.storage.pending import PendingBatch, batch_id_of, write_pending
 from databrew_ws_dagster.storage.raw import micro_batch_path
 
@@ -97,7 +97,7 @@ class Sealer:
             self.ordinal += 1
         table = pa.Table.from_pylist(rows, schema=RAW_SCHEMA)
         path = micro_batch_path(window=window, batch_id=batch_id)
-        write_micro_batch(self.places.raw / path, table.to_batches())
+        put_micro_batch(self.places, path, table.to_batches())
         if mark:
             messages = [row["payload"] for row in rows if row["opcode"]]
             write_pending(
@@ -114,8 +114,6 @@ class Sealer:
                     first_received_at=rows[0]["received_at"],
                     last_received_at=rows[-1]["received_at"],
                     sealed_at=at + timedelta(seconds=30),
-                    suspect=False,
-                    corrupt_records=0,
                     definition_digest="0" * 64,
                 ),
             )

@@ -92,17 +92,16 @@ def test_an_unset_variable_breaks_its_own_stream_and_is_named(config: Path, monk
 
     shown = assets()
 
-    assert "RIDES_URL" in (shown["a_definition_error"].description or "")
+    assert "RIDES_URL" in (shown["a_definition_error"].description or "").replace("\\", "")
     assert "bus_rides" in shown
 
 
-def test_a_mistake_that_holds_backticks_does_not_break_out_of_its_code_block(config: Path) -> None:
-    (config / "a.yaml").write_text("'```[click](http://evil)': 1\n")
-    description = assets()["a_definition_error"].description
-    assert description is not None
-    fence = description.split("\n\n")[1].partition("text")[0]
-    assert fence == "````"
-    assert description.count(fence) == 2
+def test_mistakes_are_a_list_in_which_nothing_is_markup(config: Path) -> None:
+    (config / "a.yaml").write_text("'`[click](http://evil)': 1\nsource: {}\n")
+    description = assets()["a_definition_error"].description or ""
+    mistakes = [line for line in description.splitlines() if line.startswith("- line ")]
+    assert len(mistakes) > 1
+    assert "\\`\\[click\\](http:\N{ZERO WIDTH SPACE}//evil)" in mistakes[0]
 
 
 def test_two_streams_share_a_code_location(config: Path) -> None:

@@ -1,6 +1,7 @@
-"""Proves that the wheel works where the source folder is not: `python -m databrew_ws_dagster_tests.wheel dist/*.whl`.
+"""Proves that a wheel works where the source folder is not: `python -m databrew_ws_dagster_tests.wheel WHEEL [PYTHON]`.
 
 Installs it with the locked versions into an environment of its own, in a temporary folder, and uses it from there.
+With another Python than the one that runs this if it is told one.
 """
 
 from __future__ import annotations
@@ -21,38 +22,39 @@ READ_SETTINGS = (
 UV = Path(sys.executable).with_name("uv")
 
 
-def main(wheel: Path) -> None:
+def main(wheel: Path, python: str = sys.executable) -> None:
     """Install and use the wheel; any step that fails ends the program with its status."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        environment = install(wheel, root)
-        python = environment / "bin" / "python"
+        environment = install(wheel, root, python=python)
+        installed = environment / "bin" / "python"
         (root / "pipelines").mkdir()
         (root / "pipelines" / DEFINITION.name).write_bytes(DEFINITION.read_bytes())
         command = environment / "bin" / "databrew-ws"
         run(
-            python,
+            installed,
             "-c",
             "import databrew_ws_dagster.definitions as d; assert d.defs().resolve_all_asset_keys()",
             cwd=root,
         )
         run(command, "--version", cwd=root)
-        run(python, "-c", READ_SETTINGS, cwd=root)
+        run(installed, "-c", READ_SETTINGS, cwd=root)
         run(command, "check", "pipelines/taxi_rides.yaml", cwd=root)
         run(command, "schema", cwd=root)
         run(command, "init", "--from", RECORDING, "--name", "bitmex", cwd=root)
         run(command, "check", "pipelines/bitmex.yaml", cwd=root)
-    print(f"{wheel.name}: 1 passed, 0 failed")
+        version = run(installed, "--version", cwd=root).strip()
+    print(f"{wheel.name} on {version}: 1 passed, 0 failed")
 
 
-def install(wheel: Path, root: Path, *, groups: Iterable[str] = ()) -> Path:
+def install(wheel: Path, root: Path, *, groups: Iterable[str] = (), python: str = sys.executable) -> Path:
     """Install the wheel, and dependency groups, into an environment in the folder `root`; gives the environment's."""
     locked, environment = root / "locked.txt", root / "environment"
     wanted = [f"--group={group}" for group in groups]
     run(UV, "export", "--frozen", "--no-dev", *wanted, "--no-emit-project", "--quiet", "-o", locked, cwd=REPOSITORY)
-    run(UV, "venv", "--quiet", "--python", sys.executable, environment, cwd=root)
-    python = environment / "bin" / "python"
-    run(UV, "pip", "install", "--quiet", "--python", python, "-r", locked, wheel.absolute(), cwd=root)
+    run(UV, "venv", "--quiet", "--python", python, environment, cwd=root)
+    installed = environment / "bin" / "python"
+    run(UV, "pip", "install", "--quiet", "--python", installed, "-r", locked, wheel.absolute(), cwd=root)
     return environment
 
 
@@ -71,4 +73,4 @@ def _environ() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:3])

@@ -24,9 +24,13 @@ class Cursor:
         """Of the newest durable message that has one; `None` before the first."""
         self._resume = resume
         self._asked_from: Value | None = None
+        self._noted: Sequence[bytes] = ()
 
     def note(self, payloads: Sequence[bytes]) -> None:
-        """Take the value of the newest of these durable messages that has one."""
+        """Take the value of the newest of these durable messages that has one; the same again cost nothing."""
+        if payloads is self._noted:
+            return
+        self._noted = payloads
         newest = self._first_value(reversed(payloads))
         self.value = self.value if newest is None else newest
 

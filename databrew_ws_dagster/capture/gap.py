@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 
 from databrew_ws_dagster.capture.receiver import Ending
 from databrew_ws_dagster.core.connection_event import Gap, GapCause
-from databrew_ws_dagster.core.definition.source import Source
 from databrew_ws_dagster.storage.capture_state import CaptureState, OpenGap
 from databrew_ws_dagster.storage.recovery import LastWritten
 
-# What was on its way when a connection broke was sent at most this long before. So was a server's close frame, after
-# which it sends nothing. A close that we began loses nothing: the server sends until it hears of it.
+# What was on its way when a connection broke was sent at most this long before, unless pings tell of a longer delay. So
+# was a server's close frame, after which it sends nothing. A close that we began loses nothing: the server sends until
+# it hears of it.
 _SLACK = timedelta(seconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -30,7 +30,6 @@ def gap_after_ending(
     ended_at: datetime,
     caught_up_at: datetime,
     last_message_at: datetime,
-    source: Source,
     epoch: int,
     connection: int,
 ) -> OpenGap:
@@ -41,14 +40,15 @@ def gap_after_ending(
         last_message_at: When the last message arrived, or the connection was opened.
     """
     start = min(caught_up_at, ended_at)
+    slack = max(_SLACK, timedelta(seconds=ending.delay_s))
     if not ending.is_clean or ending.cause is GapCause.SERVER_CLOSED:
-        start -= _SLACK
+        start -= slack
     if ending.cause is GapCause.IDLE_TIMEOUT:
         start = min(start, last_message_at)
     if ending.cause is GapCause.PING_TIMEOUT:
-        # The last ping that was answered is at most this old; nothing proves that we were connected since.
-        unproven = timedelta(seconds=(source.ping_interval_s or 0.0) + (source.ping_timeout_s or 0.0))
-        start = min(start, max(last_message_at, ended_at - unproven) - _SLACK)
+        # But for messages, nothing proves that we were connected since the last ping that was answered.
+        proven_at = ended_at - timedelta(seconds=ending.unproven_s)
+        start = min(start, max(last_message_at, proven_at) - _SLACK)
     return OpenGap(
         start=start,
         cause=ending.cause,
@@ -89,8 +89,10 @@ def gap_after_restart(
         proofs.append(utc_of(written.caught_up_at_ns or written.first_received_at_ns))
     if not proofs:
         return None
+    # The delay is up to a second older than the end: as much as the slack.
+    delay = timedelta(seconds=previous.delay_s if previous is not None else 0.0)
     return OpenGap(
-        start=max(proofs) - _SLACK,
+        start=max(proofs) - _SLACK - delay,
         cause=GapCause.UNCLEAN_STOP,
         previous_epoch=epoch,
         previous_connection=connection,

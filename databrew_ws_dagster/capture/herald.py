@@ -45,5 +45,5 @@ async def keep_announcing(
     finally:
         try:
             withdraw(places, presence)
-        except OSError as error:
+        except (OSError, StorageError) as error:
             logger.debug("stream %s: not withdrawn: %s", monitor.state.stream, error)

@@ -20,7 +20,6 @@ from databrew_ws_dagster.capture.connection_log import ConnectionLog
 from databrew_ws_dagster.core.connection_event import Opcode
 from databrew_ws_dagster.core.definition.model import StreamDefinition
 from databrew_ws_dagster.core.frames import Frames
-from databrew_ws_dagster.core.sealing import is_finished
 from databrew_ws_dagster.core.window import Windows
 from databrew_ws_dagster.errors import StorageError
 from databrew_ws_dagster.storage.disk import DiskReserve
@@ -86,6 +85,7 @@ class Journal:
         self._segment_messages = 0
         self._segment_bounds_ns = (0, 0)
         self._unsynced_bytes = 0
+        self._unconfirmed = 0
         self._blocked_since: float | None = None
         self._blocked_s = 0.0
         self._commit_now = asyncio.Event()
@@ -205,7 +205,7 @@ class Journal:
             sequence=self._sequence + 1,
             window=self._definition.windows.key_of(created_at_ns),
             created_at_ns=created_at_ns,
-            definition_digest=self._definition.digest,
+            definition_digest=self._definition.capture_digest,
         )
         self._segment = OpenSegment(self._places, header)
         self._sequence += 1
@@ -219,8 +219,8 @@ class Journal:
         if segment is None:
             return
         age_s = time.monotonic() - self._segment_opened_at
-        is_due = is_finished(
-            self._definition.batch, age_s=age_s, messages=self._segment_messages, byte_size=segment.size
+        is_due = self._definition.batch.are_reached(
+            age_s=age_s, messages=self._segment_messages, byte_size=segment.size
         )
         if is_due or not self._is_in_window(self._clock(), segment):
             self._finish()
@@ -239,7 +239,9 @@ class Journal:
             loop.call_soon_threadsafe(confirm, FinishedSegment(segment.path, segment.is_suspect))
 
         def confirm(finished: FinishedSegment) -> None:
-            if not finished.is_suspect:
+            if finished.is_suspect:
+                self._unconfirmed = written - self.durable
+            else:
                 self._confirm(written, tail)
             self._on_finished(finished)
 
@@ -258,8 +260,9 @@ class Journal:
             self._finish()
 
     def _confirm(self, written: int, tail: tuple[bytes, ...]) -> None:
-        if written >= self.durable:
-            self.durable, self.durable_tail = written, tail
+        durable = written - self._unconfirmed
+        if durable > self.durable:
+            self.durable, self.durable_tail = durable, tail
 
     def watch_disk(self) -> None:
         """Stop or resume taking records, by what the disk has free."""

@@ -83,6 +83,7 @@ class Lane:
             self._state,
             messages=self._state.messages + session.messages,
             bytes=self._state.bytes + session.bytes,
+            delay_s=session.delay_s,
             last_message_at=utc_of(heard_at_ns) if heard_at_ns else self._state.last_message_at,
         )
 
@@ -156,6 +157,8 @@ class Lane:
             refusal = Refusal(str(error), is_unauthorised=True)
         except (OSError, InvalidHandshake) as error:
             refusal = describe_failure(error, now=self._shared.now())
+            problem = redact(refusal.problem, source=self._source, environ=self._shared.environ)
+            refusal = replace(refusal, problem=problem)
         else:
             return await self._converse(connection)
         self._shared.coverage.note_attempt()
@@ -232,7 +235,6 @@ class Lane:
                 ended_at=self._shared.now(),
                 caught_up_at=utc_of(log.caught_up_at_ns) if log.caught_up_at_ns else opened_at,
                 last_message_at=utc_of(heard_at_ns) if heard_at_ns else opened_at,
-                source=self._source,
                 epoch=self._shared.epoch,
                 connection=log.connection,
             )

@@ -128,7 +128,8 @@ async def _connect(source: Source, *, stream: str, environ: Mapping[str, str]) -
                 source, url, stream=stream, environ=environ, clock=time.time_ns, cursor=cursor
             )
         except (OSError, InvalidHandshake) as error:
-            problems.append(f"{shown}: {describe_failure(error, now=datetime.now(UTC)).problem}")
+            problem = describe_failure(error, now=datetime.now(UTC)).problem
+            problems.append(f"{shown}: {redact(problem, source=source, environ=environ)}")
             advice = _advice_on(error)
         else:
             return connection, shown

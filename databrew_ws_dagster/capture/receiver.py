@@ -33,6 +33,8 @@ _LONG_READ_BYTES = 256 * 1024
 _SMALL_READ_BYTES = 32 * 1024
 _CLOSELY_S = 0.0025
 _COLLECT_S = 0.01
+# By so much a pong may be later than the one before without meaning that what else the server sends is as late.
+_JITTER_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,10 @@ class Ending:
     reason: str
     is_clean: bool
     """Whether both sides exchanged close frames, so that nothing sent before them was lost."""
+    delay_s: float
+    """`Connection.delay_s` at the end."""
+    unproven_s: float
+    """`Connection.unproven_s` at the end."""
 
 
 class Connection(ClientConnection):
@@ -68,8 +74,12 @@ class Connection(ClientConnection):
         self._handshake_tail = b""
         self._due = 0
         self._head = b""
-        self._fragments: list[bytes] = []
+        # Of a message in fragments; one run of bytes, for the fragments may be without number and each empty.
+        self._fragments = bytearray()
         self._fragments_opcode = 0
+        # Times of the event loop: of the newest read, and of sending the newest ping that was answered.
+        self._heard_at = self._proven_at = self.loop.time()
+        self._delay_at_end = (0.0, 0.0)
 
     async def receive(self) -> list[Frames]:
         """Everything that has arrived, at least one message; an empty list once the connection has ended."""
@@ -79,7 +89,7 @@ class Connection(ClientConnection):
             self._arrived.clear()
             if not self._is_reading:
                 self._is_reading = True
-                self.transport.resume_reading()
+                self._read_on()
         return received
 
     def is_caught_up(self) -> bool:
@@ -91,22 +101,31 @@ class Connection(ClientConnection):
         return not poll.poll(0)
 
     @property
+    def unproven_s(self) -> float:
+        """How long ago the newest ping was sent that was answered (seconds): what the server had sent by then is here.
+
+        Before the first answer, how long ago the connection was made.
+        """
+        return self.loop.time() - self._proven_at
+
+    @property
+    def delay_s(self) -> float:
+        """How long what is still on its way here may have been so (seconds), as far as pings tell.
+
+        Where messages go on coming and a pong does not, it waits in a queue behind them that may be as old as
+        `unproven_s`; otherwise it is as long as the last ping took.
+        """
+        waiting = next(iter(self.pending_pings.values()), None)
+        if waiting is not None and self._heard_at - waiting[1] > self.latency + _JITTER_S:
+            return self.unproven_s
+        return self.latency
+
+    @property
     def ending(self) -> Ending:
         """How the connection ended, once `receive` has said that it did."""
-        protocol = self.protocol
-        received, sent = protocol.close_rcvd, protocol.close_sent
-        is_clean = received is not None and sent is not None
-        if isinstance(protocol.parser_exc, PayloadTooBig):
-            problem = f"too large: {protocol.parser_exc}"
-            return Ending(GapCause.MESSAGE_TOO_BIG, CloseCode.MESSAGE_TOO_BIG, problem, is_clean)
-        if received is not None:
-            return Ending(GapCause.SERVER_CLOSED, received.code, received.reason, is_clean)
-        if sent is not None and sent.reason == _KEEPALIVE_FAILED:
-            return Ending(GapCause.PING_TIMEOUT, CloseCode.ABNORMAL_CLOSURE, "no answer to a ping", is_clean)
-        if sent is not None and sent.code == CloseCode.PROTOCOL_ERROR:
-            return Ending(GapCause.PROTOCOL_ERROR, sent.code, sent.reason, is_clean)
-        problem = str(self.connection_exc or "connection ended without a close frame")
-        return Ending(GapCause.CONNECTION_LOST, CloseCode.ABNORMAL_CLOSURE, problem, is_clean)
+        cause, code, reason = self._describe_ending()
+        is_clean = self.protocol.close_rcvd is not None and self.protocol.close_sent is not None
+        return Ending(cause, code, reason, is_clean, *self._delay_at_end)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -114,6 +133,7 @@ class Connection(ClientConnection):
 
     def data_received(self, data: bytes) -> None:
         self._now_ns = self.clock()
+        self._heard_at = self.loop.time()
         at = 0 if self.response is not None else self._read_handshake(data)
         self._size_reads(_LONG_READ_BYTES if len(data) >= _READ_BYTES else _READ_BYTES)
         begun, self._begun = self._begun, b""
@@ -137,14 +157,43 @@ class Connection(ClientConnection):
         else:
             super().process_event(event)
 
+    def pause_writing(self) -> None:
+        """Read no more while the server does not read: every ping of its own would be one more pong to hold."""
+        super().pause_writing()
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._read_on()
+
+    def acknowledge_pings(self, data: bytes) -> None:
+        if data in self.pending_pings:
+            self._proven_at = self.pending_pings[data][1]
+        super().acknowledge_pings(data)
+
     def eof_received(self) -> None:
         self._give_up_waiting()
         super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._give_up_waiting()
+        self._delay_at_end = (self.delay_s, self.unproven_s)  # the library forgets its pings
         super().connection_lost(exc)
         self._arrived.set()
+
+    def _describe_ending(self) -> tuple[GapCause, int, str]:
+        protocol = self.protocol
+        received, sent = protocol.close_rcvd, protocol.close_sent
+        if isinstance(protocol.parser_exc, PayloadTooBig):
+            return GapCause.MESSAGE_TOO_BIG, CloseCode.MESSAGE_TOO_BIG, f"too large: {protocol.parser_exc}"
+        if received is not None:
+            return GapCause.SERVER_CLOSED, received.code, received.reason
+        if sent is not None and sent.reason == _KEEPALIVE_FAILED:
+            return GapCause.PING_TIMEOUT, CloseCode.ABNORMAL_CLOSURE, "no answer to a ping"
+        if sent is not None and sent.code == CloseCode.PROTOCOL_ERROR:
+            return GapCause.PROTOCOL_ERROR, sent.code, sent.reason
+        problem = str(self.connection_exc or "connection ended without a close frame")
+        return GapCause.CONNECTION_LOST, CloseCode.ABNORMAL_CLOSURE, problem
 
     def _give_up_waiting(self) -> None:
         """Let the library tell how a frame that will never be whole ends a connection."""
@@ -177,7 +226,7 @@ class Connection(ClientConnection):
             self._due -= end - at
             super().data_received(data[at:end])
             return end
-        is_framed_here = not self._head and not self._fragments and self.payload_most >= SHORT_PAYLOAD_MOST
+        is_framed_here = not self._head and not self._fragments_opcode and self.payload_most >= SHORT_PAYLOAD_MOST
         if is_framed_here:
             frames = scan_frames(data, at, received_at_ns=self._now_ns, payload_most=self.payload_most)
             if frames is not None:
@@ -203,12 +252,13 @@ class Connection(ClientConnection):
     def _take(self, frame: Frame) -> None:
         payload, opcode = bytes(frame.data), int(frame.opcode)
         if opcode == FrameOpcode.CONT or not frame.fin:
-            self._fragments.append(payload)
+            self._fragments += payload
             self._fragments_opcode = self._fragments_opcode if opcode == FrameOpcode.CONT else opcode
             if not frame.fin:
                 return
-            payload, opcode = b"".join(self._fragments), self._fragments_opcode
-            self._fragments = []
+            payload, opcode = bytes(self._fragments), self._fragments_opcode
+            self._fragments_opcode = 0
+            self._fragments.clear()
         self._keep(as_frames(self._now_ns, opcode, payload))
 
     def _size_reads(self, byte_size: int) -> None:
@@ -222,10 +272,10 @@ class Connection(ClientConnection):
         if now - self._read_since < _CLOSELY_S:
             self._read_since = now + _COLLECT_S
             self.transport.pause_reading()
-            self.loop.call_at(self._read_since, self._go_on)
+            self.loop.call_at(self._read_since, self._read_on)
         else:
             self._read_since = now
 
-    def _go_on(self) -> None:
-        if self._is_reading:
+    def _read_on(self) -> None:
+        if self._is_reading and not self.paused:
             self.transport.resume_reading()

@@ -1,6 +1,6 @@
 """Why a connection attempt failed, in words for people, and how patient to be.
 
-Reads the library's exceptions; none of its words may carry a URL, a header or a body.
+Reads the library's exceptions. Some of its words are the server's (`redaction`); none may carry a URL or a body.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _describe_status(response: Response, now: datetime) -> Refusal:
     if status in _UNAUTHORISED:
         return Refusal(f"refused: {answer}; check the credentials in `headers` and `url`", is_unauthorised=True)
     if 300 <= status < 400:
-        target = urlsplit(headers.get("Location", "")).netloc.rpartition("@")[2] or "another path"
+        target = _host_of(headers.get("Location", "")) or "another path"
         return Refusal(f"redirected ({answer}) to {target}: redirects are not followed, set `url` to its target")
     if status == 200:
         kind = headers.get("Content-Type", "no type").partition(";")[0]
@@ -76,13 +76,21 @@ def _describe_status(response: Response, now: datetime) -> Refusal:
     return Refusal(f"refused: {answer}", retry_after_s=_retry_after(headers.get("Retry-After"), now))
 
 
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        return ""
+
+
 def _retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds; None where the header is missing or nonsense."""
     if value is None:
         return None
-    if value.strip().isdigit():
+    if value.strip().isdecimal():
         return float(value)
     try:
         until = parsedate_to_datetime(value)
-    except ValueError:
+        return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())

@@ -48,11 +48,15 @@ def run_capture(
         with _signals_restored() as signals:
             for number in signals:
                 loop.add_signal_handler(number, hearing.hear, number)
+            is_renewed = False
             while True:
                 hearing.stop.clear()
-                summary = await capture(hearing.definition, places, environ=environ, stop=hearing.stop, kind=kind)
+                summary = await capture(
+                    hearing.definition, places, environ=environ, stop=hearing.stop, kind=kind, is_renewed=is_renewed
+                )
                 if hearing.stopped_by is not None or not hearing.is_renewed():
                     break
+                is_renewed = True
             for number in signals:
                 loop.remove_signal_handler(number)
         return replace(summary, stopped_by=hearing.stopped_by) if hearing.stopped_by else summary

@@ -50,6 +50,7 @@ logger = logging.getLogger(__name__)
 
 _TICK_S = 0.2
 _DRAIN_S = 10.0
+_REQUEST = "request"
 
 
 async def capture(
@@ -59,6 +60,7 @@ async def capture(
     environ: Mapping[str, str],
     stop: asyncio.Event,
     kind: str = "cli",
+    is_renewed: bool = False,
     surroundings: Surroundings | None = None,
 ) -> CaptureSummary:
     """Capture a stream until `stop` is set or `request_stop` is called, then write and seal what was received.
@@ -66,6 +68,8 @@ async def capture(
     Args:
         environ: Read at every connection attempt.
         kind: The door, for the lease: `cli` or `dagster`.
+        is_renewed: Whether this goes on where another ended to be reloaded. A request to stop that is there already
+            is then meant for this one; else it was meant for a capture that is gone.
 
     Raises:
         LeaseHeldError: the stream is being captured already.
@@ -77,7 +81,8 @@ async def capture(
     now = utc_of(surroundings.clock())
     holder = LeaseHolder(os.getpid(), socket.gethostname(), now.isoformat(timespec="seconds"), kind)
     with hold_lease(places, holder, stream=definition.name) as lease:
-        withdraw_stop_request(places)
+        if not is_renewed:
+            withdraw_stop_request(places)
         return await _Capture(definition, places, environ, stop, surroundings, lease).run()
 
 
@@ -176,7 +181,7 @@ class _Capture:
                 problem, fix = "the spool was removed while capturing", "start the capture again, and keep its spool"
                 raise StorageError(str(self._places.spool), problem, fix)
             if is_stop_requested(self._places) and not self._stop.is_set():
-                self._stopped_by = "request"
+                self._stopped_by = _REQUEST
                 self._stop.set()
             for lane in self._lanes:
                 lane.watch_disk()
@@ -201,7 +206,8 @@ class _Capture:
                 self._definition.name, self._sealer.unsealed,
             )  # fmt: skip
         self._sealer.close()
-        withdraw_stop_request(self._places)
+        if self._stopped_by == _REQUEST:
+            withdraw_stop_request(self._places)
         self._monitor.change(CaptureStatus.STOPPED, is_clean_stop=is_written, **self._parts())
 
     def _show_change(self) -> None:
@@ -236,7 +242,7 @@ class _Capture:
             since=now,
             updated_at=now,
             url="",
-            definition_digest=self._definition.digest,
+            definition_digest=self._definition.capture_digest,
             code=code_of_capture(),
             silence_limit_s=self._definition.source.idle_timeout_s,
             open_gap=left,

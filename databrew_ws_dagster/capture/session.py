@@ -68,6 +68,11 @@ class Session:
         self._alive_at = time.monotonic()
         self._our_cause: GapCause | None = None
 
+    @property
+    def delay_s(self) -> float:
+        """How long what is still on its way may have been so (seconds), as far as pings tell."""
+        return self._connection.delay_s
+
     async def run(self) -> Ending:
         """Read until the connection ends or `stop` is set; then everything the server sent before is read, too.
 

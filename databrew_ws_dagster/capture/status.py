@@ -38,6 +38,7 @@ def state_of(lanes: Sequence[Lane], *, journal: Journal, sealer: Sealer, coverag
         "last_message_at": max((state.last_message_at for state in states if state.last_message_at), default=None),
         "messages": sum(state.messages for state in states),
         "bytes": sum(state.bytes for state in states),
+        "delay_s": max(state.delay_s for state in states),
         "reconnects": sum(max(0, state.connections - 1) for state in states),
         "lanes": states,
         "caught_up_at": utc_of(journal.caught_up_at_ns) if journal.caught_up_at_ns else None,

@@ -56,9 +56,13 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of this project becomes one message and exit status 2."""
+    """Run the command line; what this project or the disk refuses becomes one message and exit status 2."""
     try:
         cli()
     except DatabrewWsError as error:
         click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        click.echo(f"error: {error.filename}: {error.strerror}", err=True)
+    sys.exit(2)

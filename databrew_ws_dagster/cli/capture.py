@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from databrew_ws_dagster.capture.run import run_capture
-from databrew_ws_dagster.cli.completing import complete_definition_files
+from databrew_ws_dagster.cli.definition_file import DefinitionFile
 from databrew_ws_dagster.storage.definitions import load_definition
 from databrew_ws_dagster.storage.layout import Layout
 
@@ -25,7 +25,7 @@ _LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
     epilog="Example: databrew-ws capture pipelines/taxi_rides.yaml. Ctrl-C or SIGTERM stops it; "
     "everything received is then sealed, or waits in the spool for the next start.",
 )
-@click.argument("file", type=click.Path(path_type=Path), shell_complete=complete_definition_files)
+@click.argument("file", type=DefinitionFile())
 @click.option("--verbose", "-v", is_flag=True, help="Also print debug lines.")
 def command(*, file: Path, verbose: bool) -> None:
     """Capture the messages of the stream that FILE defines, until stopped."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from databrew_ws_dagster.cli.completing import complete_definition_files
+from databrew_ws_dagster.cli.definition_file import DefinitionFile
 from databrew_ws_dagster.cli.sampling import (
     DEFAULT_DURATION,
     DEFAULT_MESSAGES,
@@ -39,7 +39,7 @@ Examples:
 Exit status: 0 all is well, 1 findings in what the socket said, 2 a mistake in a file, or no connection.
 """
 )
-@click.argument("file", type=click.Path(path_type=Path), required=False, shell_complete=complete_definition_files)
+@click.argument("file", type=DefinitionFile(), required=False)
 @click.option("--live", is_flag=True, help="Also connect as the capture would, and judge a sample. Writes nothing.")
 @click.option(
     "--messages",

@@ -207,7 +207,7 @@ Examples:
   databrew-ws quarantine rejudge taxi_rides --window 2026-11-23-1900
   databrew-ws quarantine rejudge taxi_rides --class V01 --since 1d
 
-Exit status: 0 all accepted, 1 findings.
+Exit status: 0 all accepted, 1 findings or windows that could not be judged.
 """
 )
 @click.argument("stream", shell_complete=complete_streams)
@@ -231,8 +231,8 @@ def rejudge(
     chosen = [window for window in concerned if window in in_raw]
     if not chosen:
         click.echo(f"{stream}: there is nothing to judge again{_chosen(windows, classes, since)}", err=True)
-    has_findings = rejudge_windows(definition, chosen, layout=subject.layout, as_json=as_json)
-    raise SystemExit(1 if has_findings else 0)
+    is_good = rejudge_windows(definition, chosen, layout=subject.layout, as_json=as_json)
+    raise SystemExit(0 if is_good and chosen == concerned else 1)
 
 
 def _windows_with(quarantine: Quarantine, part: Slice) -> list[str]:

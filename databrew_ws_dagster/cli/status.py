@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -21,13 +22,17 @@ from rich.text import Text
 from databrew_ws_dagster.cli.completing import complete_streams
 from databrew_ws_dagster.cli.streams import check_known, local_streams
 from databrew_ws_dagster.cli.terminal import duration, iso_utc, printable, table_console
+from databrew_ws_dagster.core.definition import StreamDefinition
+from databrew_ws_dagster.errors import DatabrewWsError
 from databrew_ws_dagster.storage.capture_state import CaptureState, CaptureStatus, LaneState
 from databrew_ws_dagster.storage.definitions import BrokenDefinition
-from databrew_ws_dagster.storage.layout import Layout
-from databrew_ws_dagster.storage.stream_health import NEVER_CAPTURED, StreamHealth, read_health
+from databrew_ws_dagster.storage.layout import Layout, config_path
+from databrew_ws_dagster.storage.stream_health import NEVER_CAPTURED, NOT_RUNNING, StreamHealth, read_health
 
 _REFRESH_S = 1.0
 _BROKEN = "broken definition"
+_TABLE_COLUMNS = 120
+"""Narrower than this, the cells of a table are broken beyond reading."""
 _COLUMNS = (
     "stream",
     "status",
@@ -49,7 +54,7 @@ Examples:
   databrew-ws status taxi_rides --watch
   databrew-ws status --json | jq 'select(.is_well | not)'
 
-Exit status: 0 all is well, 1 something is not, 2 there is no such stream.
+Exit status: 0 all is well, 1 something is not, 2 there is no such stream, or none at all.
 """,
 )
 @click.argument("stream", required=False, shell_complete=complete_streams)
@@ -73,7 +78,8 @@ def command(context: click.Context, *, stream: str | None, as_json: bool, watch:
         for health in healths:
             click.echo(json.dumps(asdict(health), default=datetime.isoformat))
     else:
-        table_console().print(_table(healths))
+        console = table_console()
+        console.print(_shown(healths, columns=console.width))
     context.exit(0 if all(health.is_well for health in healths) else 1)
 
 
@@ -81,12 +87,21 @@ def _read_all(layout: Layout, stream: str | None) -> list[StreamHealth]:
     known = local_streams(layout)
     if stream is not None:
         check_known(stream, known, layout=layout)
+    if not known:
+        raise DatabrewWsError(
+            f"no stream is defined in {config_path(os.environ)} or captured under {layout.home}; "
+            "`databrew-ws init URL` writes a definition, DATABREW_WS_CONFIG and DATABREW_WS_HOME say where to look"
+        )
     now = datetime.now(UTC)
     healths = []
     for name, found in known.items():
         if stream in (None, name):
             health = read_health(name, layout.stream(name), now=now)
-            healths.append(_with_mistake(health, found) if isinstance(found, BrokenDefinition) else health)
+            if isinstance(found, BrokenDefinition) and not found.error.unset_variables:
+                healths.append(_with_mistake(health, found))
+            else:
+                is_missing = not health.is_well and health.status in (NOT_RUNNING, NEVER_CAPTURED)
+                healths.append(_with_a_way_to_start(health, found) if is_missing else health)
     return healths
 
 
@@ -95,37 +110,64 @@ def _with_mistake(health: StreamHealth, broken: BrokenDefinition) -> StreamHealt
     return replace(health, status=status, is_well=False, problem=f"{broken.file}: {broken.error.mistakes[0]}")
 
 
+def _with_a_way_to_start(health: StreamHealth, found: StreamDefinition | BrokenDefinition | None) -> StreamHealth:
+    if found is None:
+        way = f"no file in {config_path(os.environ)} defines it"
+    else:
+        # Variables that this shell lacks may well be set where capture runs: they concern only who starts it here.
+        unset = found.error.unset_variables if isinstance(found, BrokenDefinition) else ()
+        first = f"set {', '.join(unset)}, then " if unset else ""
+        way = f"{first}start it: `databrew-ws dev`, or `databrew-ws capture {shlex.quote(found.file)}`"
+    return replace(health, problem=f"{health.problem}; {way}")
+
+
 def _watch(layout: Layout, stream: str | None) -> None:
     if not sys.stdout.isatty():
         raise click.UsageError("--watch needs a terminal; for a script, call `status --json` again and again")
-    with Live(_table(_read_all(layout, stream)), auto_refresh=False) as live:
+    with Live(auto_refresh=False) as live:
         try:
             while True:
+                live.update(_shown(_read_all(layout, stream), columns=live.console.width), refresh=True)
                 time.sleep(_REFRESH_S)
-                live.update(_table(_read_all(layout, stream)), refresh=True)
         except KeyboardInterrupt:
             return
 
 
-def _table(healths: list[StreamHealth]) -> Table:
-    table = Table(*_COLUMNS)
+def _shown(healths: list[StreamHealth], *, columns: int) -> Table:
+    """A line for each stream; on a narrow terminal, a block of lines."""
     now = datetime.now(UTC)
-    for health in healths:
-        # Text, because what a server or a message says may hold square brackets, which would be taken for markup.
-        table.add_row(
-            health.stream,
-            Text(health.status, style="green" if health.is_well else "red"),
-            _since(health.state, now),
-            f"{health.state.messages_per_s:g}" if health.state and health.holder else "",
-            _lag(health),
-            Text(printable((health.state and health.state.last_gap) or "")),
-            f"{health.quarantined_last_hour:,}",
-            Text(_last_finding(health)),
-            Text(printable(health.problem or "")),
-        )
-        for cells in _lane_rows(health, now):
-            table.add_row(*cells)
+    rows = [cells for health in healths for cells in (_cells(health, now), *_lane_rows(health, now))]
+    if columns < _TABLE_COLUMNS:
+        return _blocks(rows)
+    table = Table(*_COLUMNS)
+    for cells in rows:
+        table.add_row(*cells)
     return table
+
+
+def _blocks(rows: list[tuple[str | Text, ...]]) -> Table:
+    blocks = Table.grid(padding=(0, 2))
+    for cells in rows:
+        for column, cell in zip(_COLUMNS, cells, strict=True):
+            if cell:
+                blocks.add_row(column, cell)
+        blocks.add_row()
+    return blocks
+
+
+def _cells(health: StreamHealth, now: datetime) -> tuple[str | Text, ...]:
+    # Text, because what a server or a message says may hold square brackets, which would be taken for markup.
+    return (
+        health.stream,
+        Text(health.status, style="green" if health.is_well else "red"),
+        _since(health.state, now),
+        f"{health.state.messages_per_s:g}" if health.state and health.holder else "",
+        _lag(health),
+        Text(printable((health.state and health.state.last_gap) or "")),
+        f"{health.quarantined_last_hour:,}",
+        Text(_last_finding(health)),
+        Text(printable(health.problem or "")),
+    )
 
 
 def _since(state: CaptureState | LaneState | None, now: datetime) -> str:

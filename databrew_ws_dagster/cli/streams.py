@@ -14,6 +14,7 @@ from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.core.suggest import did_you_mean
 from databrew_ws_dagster.errors import DefinitionError
 from databrew_ws_dagster.storage.definitions import BrokenDefinition, load_definitions
+from databrew_ws_dagster.storage.lake import folder_names
 from databrew_ws_dagster.storage.layout import Layout, config_path
 
 KnownStreams = dict[str, StreamDefinition | BrokenDefinition | None]
@@ -22,12 +23,12 @@ KnownStreams = dict[str, StreamDefinition | BrokenDefinition | None]
 
 def local_streams(layout: Layout) -> KnownStreams:
     """Streams that are defined here or were captured on this host."""
-    return _by_name(dict.fromkeys(_folders(layout.home / "spool")) | _defined())
+    return _by_name(dict.fromkeys(folder_names(layout.home / "spool")) | _defined())
 
 
 def all_streams(layout: Layout) -> KnownStreams:
     """The same, and those that have anything in the lake."""
-    return _by_name(dict.fromkeys(_folders(layout.lake / "raw")) | local_streams(layout))
+    return _by_name(dict.fromkeys(folder_names(layout.lake / "raw")) | local_streams(layout))
 
 
 def check_known(stream: str, known: KnownStreams, *, layout: Layout) -> None:
@@ -70,13 +71,16 @@ def are_unwrapped(found: StreamDefinition | BrokenDefinition | None) -> bool:
 def _defined() -> KnownStreams:
     """What is defined here; nothing if there is no such file or folder, for the lake can be looked at without."""
     try:
-        return {found.name: found for found in load_definitions(config_path(os.environ), os.environ)}
+        loaded = load_definitions(config_path(os.environ), os.environ)
     except DefinitionError:
         return {}
-
-
-def _folders(parent: Path) -> list[str]:
-    return [path.name for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
+    streams: KnownStreams = {found.name: found for found in loaded if isinstance(found, StreamDefinition)}
+    for broken in loaded:
+        if isinstance(broken, BrokenDefinition):
+            # What it declares may be another file's stream, and so may be what its own file is called.
+            names = (broken.stream, broken.name, Path(broken.file).name)
+            streams[next(name for name in names if name is not None and name not in streams)] = broken
+    return streams
 
 
 def _by_name(streams: KnownStreams) -> KnownStreams:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.progress import Progress
 
-from databrew_ws_dagster.cli.completing import complete_definition_files
+from databrew_ws_dagster.cli.definition_file import DefinitionFile
 from databrew_ws_dagster.cli.verdicts import Summary, message_lines
 from databrew_ws_dagster.core.arrow import accepted_schema
 from databrew_ws_dagster.core.definition import StreamDefinition
@@ -52,12 +52,7 @@ Examples:
 Exit status: 0 all accepted, 1 findings, 2 a bad definition or an unreadable file.
 """
 )
-@click.argument(
-    "definition_file",
-    metavar="DEFINITION",
-    type=click.Path(path_type=Path),
-    shell_complete=complete_definition_files,
-)
+@click.argument("definition_file", metavar="DEFINITION", type=DefinitionFile())
 @click.argument("messages_file", metavar="MESSAGES", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--raw", is_flag=True, help="Each line of MESSAGES is a message.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON line per message, then one with the summary.")

@@ -64,7 +64,7 @@ QUARANTINE_SCHEMA = pa.schema(
         pa.field("definition_hash", pa.string()),
     ]
 )
-"""Refused records. With unwrapping, `payload` is the record's own text; else it is the whole message."""
+"""Refused records. With unwrapping, `payload` is the record's own text; else it is the whole message. Null: in raw."""
 
 FINDINGS_SCHEMA = pa.schema(
     [

@@ -1,4 +1,4 @@
-"""How long to wait before the next connection attempt.
+"""How long to wait before the next attempt.
 
 Pure: chance and the server's answer are arguments; sleeping is capture's.
 """
@@ -16,6 +16,11 @@ RETRY_AFTER_MAX_S = 3600.0
 """A server that asks for a longer pause is asked again after this one."""
 
 
+def doubled_pause(first_s: float, *, longest_s: float, failures: int) -> float:
+    """Seconds to wait after `failures` (≥ 1) in a row: twice as long after each, up to a bound."""
+    return min(longest_s, first_s * 2.0 ** min(failures - 1, _DOUBLINGS_MAX))
+
+
 def pause_after_failure(backoff: Backoff, *, failures: int, chance: Callable[[], float]) -> float:
     """Seconds to wait after `failures` (≥ 1) failed attempts in a row: full jitter.
 
@@ -25,11 +30,10 @@ def pause_after_failure(backoff: Backoff, *, failures: int, chance: Callable[[],
     Args:
         chance: Uniform in [0, 1).
     """
-    bound_s = min(backoff.max_s, backoff.initial_s * 2.0 ** min(failures - 1, _DOUBLINGS_MAX))
-    return bound_s * chance()
+    return doubled_pause(backoff.initial_s, longest_s=backoff.max_s, failures=failures) * chance()
 
 
 def pause_after_refusal(*, failures: int, chance: Callable[[], float]) -> float:
     """Seconds to wait after the server refused our credentials: asking more often would not change them."""
-    bound_s = min(_REFUSED_TO_S, _REFUSED_FROM_S * 2.0 ** min(failures - 1, _DOUBLINGS_MAX))
+    bound_s = doubled_pause(_REFUSED_FROM_S, longest_s=_REFUSED_TO_S, failures=failures)
     return bound_s * (0.5 + 0.5 * chance())

@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 _MOST_CHARACTERS = 999
 _HEIGHT = 99
-_COLOURS = ("dodgerblue", "orange", "seagreen")
+_COLOURS = {"blue": "dodgerblue", "orange": "orange", "green": "seagreen"}
+"""As people call them, and as they are drawn."""
 _SAFE = "='/:,.-"
 """Beside letters and digits, what may stand in a URL inside markdown as it is."""
 
@@ -50,7 +51,7 @@ class Chart:
         drawn = "".join(
             f"<path d='{_path(line.values, self.highest)}' fill='none' stroke='{colour}' "
             "vector-effect='non-scaling-stroke'/>"
-            for line, colour in zip(self.lines, _COLOURS, strict=False)
+            for line, colour in zip(self.lines, _COLOURS.values(), strict=False)
         )
         return (
             f"<svg xmlns='http://www.w3.org/2000/svg' width='600' height='120' viewBox='0 -1 {places - 1} "

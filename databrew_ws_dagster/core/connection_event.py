@@ -1,4 +1,4 @@
-"""What happens to a connection, as records: opened, closed, gap. They lie in the log among the messages.
+"""What happens to a connection, or to what was kept of it, as records that lie in the log among the messages.
 
 A WebSocket has no replay, so a gap is a record that a check reads, not a line that scrolls by.
 """
@@ -6,10 +6,12 @@ A WebSocket has no replay, so a gap is a record that a check reads, not a line t
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import ClassVar
+
+from databrew_ws_dagster.core.known_fields import known_fields
 
 
 class Opcode(IntEnum):
@@ -18,6 +20,10 @@ class Opcode(IntEnum):
     EVENT = 0
     TEXT = 1
     BINARY = 2
+
+
+SPOOL = 0
+"""Stands for the connection in events that are of none, but of a whole segment of the spool."""
 
 
 class GapCause(StrEnum):
@@ -108,9 +114,38 @@ class Recovered:
     """Both of the gap."""
 
 
-ConnectionEvent = Opened | Closed | Gap | Recovered | ClockStep
+@dataclass(frozen=True, slots=True)
+class SegmentFault:
+    """A segment could not be read back in full, or the disk refused to confirm a write to it; added when sealed."""
 
-_KINDS: dict[str, type[ConnectionEvent]] = {event.kind: event for event in (Opened, Closed, Gap, Recovered, ClockStep)}
+    kind: ClassVar[str] = "segment_fault"
+    start: datetime
+    end: datetime
+    """What is lost was received from `start` to `end`."""
+    records: int | None
+    """Lost, events included; 0 if everything was read back, `None` if it cannot be told."""
+    extents: str = ""
+    """Where in the file the damage lies, in words."""
+    kept_at: str = ""
+    """Path of the damaged file on the host of the capture; empty if nothing is lost."""
+    is_confirmed: bool = True
+    """Whether the disk had confirmed every write."""
+
+    @property
+    def words(self) -> str:
+        """The fault in words."""
+        refused = "" if self.is_confirmed else "the disk did not confirm a write to it"
+        if self.records == 0:
+            return refused
+        lost = f"{self.records:,}" if self.records is not None else "an unknown number of"
+        return f"{lost} records lost ({self.extents})" + (f"; {refused}" if refused else "")
+
+
+ConnectionEvent = Opened | Closed | Gap | Recovered | ClockStep | SegmentFault
+
+_KINDS: dict[str, type[ConnectionEvent]] = {
+    event.kind: event for event in (Opened, Closed, Gap, Recovered, ClockStep, SegmentFault)
+}
 
 
 def encode_event(event: ConnectionEvent) -> bytes:
@@ -132,7 +167,7 @@ def decode_event(payload: bytes) -> ConnectionEvent:
     if kind is None:
         message = f"not a connection event: {payload[:80]!r}"
         raise ValueError(message)
-    values = {field.name: content[field.name] for field in fields(kind) if field.name in content}
+    values = known_fields(kind, content)
     if "cause" in values:
         values["cause"] = GapCause(values["cause"])
     for name in ("start", "end"):

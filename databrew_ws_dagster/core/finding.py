@@ -6,6 +6,7 @@ Plain records; who makes them is `core.judge`, who stores or shows them is above
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,12 +18,18 @@ from databrew_ws_dagster.core.seen import SeenCounts, seen_text
 LIST_STEP = "[]"
 """Stands in a general path for the elements of a list."""
 
+_WORST_FIRST = (Verdict.QUARANTINE, Verdict.DUPLICATE, Verdict.WARN)
 _INDEX = re.compile(r"\[\d+\]")
 
 
 def general_path(path: str) -> str:
     """A path without list positions: `sensors[49].name` is `sensors[].name`."""
     return _INDEX.sub(LIST_STEP, path) if "[" in path else path
+
+
+def with_sample(seen: str, sample: str) -> str:
+    """What kind of thing arrived, with its redacted value if there is one to show."""
+    return f"{seen}: {sample}" if sample else seen
 
 
 class Reason(msgspec.Struct, frozen=True, gc=False):
@@ -50,13 +57,19 @@ class Reason(msgspec.Struct, frozen=True, gc=False):
     @property
     def seen_text(self) -> str:
         """What arrived, with its redacted value."""
-        return f"{self.seen}: {self.sample}" if self.sample else self.seen
+        return with_sample(self.seen, self.sample)
 
     @property
     def message(self) -> str:
         """One sentence for people."""
         place = f"{self.column}: " if self.column else ""
         return f"{place}{CATALOGUE[self.drift].title}: expected {self.expected}, saw {self.seen_text}"
+
+
+def worst_verdict(reasons: Iterable[Reason]) -> Verdict:
+    """What reasons together do to a record: the worst that any of them does, and acceptance if there are none."""
+    verdicts = {reason.verdict for reason in reasons}
+    return next((worst for worst in _WORST_FIRST if worst in verdicts), Verdict.ACCEPT)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -123,8 +123,8 @@ class DayReport:
         ]
         if self.slowest is not None:
             sentences.append(
-                f"From receipt to commit: half of the messages within {_seconds(self._delay_p50_s())}, 95 % within "
-                f"{_seconds(self.slowest.delay_p95_s)} in the slowest window, {self.slowest.window}."
+                f"From receipt to commit: half of the messages within {_seconds(self._delay_p50_s())} in the median "
+                f"window, 95 % within {_seconds(self.slowest.delay_p95_s)} in the slowest, {self.slowest.window}."
             )
         return " ".join(sentences)
 

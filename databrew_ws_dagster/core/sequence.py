@@ -23,6 +23,7 @@ from databrew_ws_dagster.core.drift import Drift, Verdict
 from databrew_ws_dagster.core.finding import Finding, Position
 from databrew_ws_dagster.core.judge import Judgement
 from databrew_ws_dagster.core.judge.redact import redact_key
+from databrew_ws_dagster.core.judge.scalars import INTEGER_BOUNDS
 from databrew_ws_dagster.core.judge.wire import decode_sound
 from databrew_ws_dagster.core.seen import Seen
 
@@ -295,10 +296,15 @@ def _refused(quarantined: pa.Table, chains: Mapping[str, tuple[Column, ...]]) ->
         except (ValueError, RecursionError):
             continue
         numbers = {name: _value_at(record, chain) for name, chain in chains.items()}
-        if type(numbers["first"]) is int and type(numbers["last"]) is int:
+        if all(_fits(numbers[name], chains[name][-1]) for name in ("first", "last")):
             numbers["key"] = "" if numbers["key"] is None else str(numbers["key"])
             found.append(place | numbers)
     return found
+
+
+def _fits(value: Any, column: Column) -> bool:
+    low, high = INTEGER_BOUNDS[column.databrew_type.scalar]
+    return type(value) is int and low <= value <= high
 
 
 def _value_at(record: Any, chain: tuple[Column, ...]) -> Any:

@@ -14,6 +14,7 @@ from databrew_ws_dagster.core.connection_event import (
     Gap,
     Opened,
     Recovered,
+    SegmentFault,
     decode_event,
 )
 from databrew_ws_dagster.storage.tables import CONNECTIONS_SCHEMA
@@ -63,5 +64,9 @@ def _columns(event: ConnectionEvent, at: datetime) -> dict[str, Any]:
         case Recovered():
             seconds = (event.end - event.start).total_seconds()
             return {"event": event.kind, "started_at": event.start, "ended_at": event.end, "seconds": seconds}
+        case SegmentFault():
+            seconds = (event.end - event.start).total_seconds()
+            times = {"started_at": event.start, "ended_at": event.end, "seconds": seconds}
+            return {"event": event.kind, **times, "reason": event.words}
         case ClockStep():
             return {"event": event.kind, "started_at": at, "seconds": event.seconds}

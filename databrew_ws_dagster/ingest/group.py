@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +23,9 @@ from databrew_ws_dagster.core.text_formats import profile_formats
 from databrew_ws_dagster.errors import ContractError
 from databrew_ws_dagster.ingest.connections import connection_rows
 from databrew_ws_dagster.ingest.followers import Followers
+from databrew_ws_dagster.ingest.quota import PayloadQuota
 from databrew_ws_dagster.storage.delta import WINDOW_COLUMN, Progress
+from databrew_ws_dagster.storage.lake import LakePath, reading
 from databrew_ws_dagster.storage.microbatch import read_micro_batches
 from databrew_ws_dagster.storage.tables import BATCHES_SCHEMA
 
@@ -36,7 +37,7 @@ _MOST_BYTES = 128 * 1024 * 1024
 class MicroBatch:
     """A sealed micro-batch as a file of its window."""
 
-    path: Path
+    path: LakePath
 
     @property
     def batch_id(self) -> str:
@@ -96,7 +97,8 @@ def bounded_groups(batches: Sequence[MicroBatch]) -> Iterator[tuple[MicroBatch, 
     group: list[MicroBatch] = []
     records = size = 0
     for batch in batches:
-        footer = pq.read_metadata(batch.path)
+        with reading(batch.path) as (where, filesystem):
+            footer = pq.read_metadata(where, filesystem=filesystem)
         bytes_ = sum(footer.row_group(index).total_byte_size for index in range(footer.num_row_groups))
         if group and (records + footer.num_rows > _MOST_RECORDS or size + bytes_ > _MOST_BYTES):
             yield tuple(group)
@@ -115,12 +117,14 @@ def judge_group(
     window: str,
     known_rows: KnownRows,
     followers: Followers,
+    quota: PayloadQuota,
     judged_at: datetime,
 ) -> JudgedGroup:
     """Read micro-batches of one window and judge their messages.
 
     Args:
         followers: Have followed what came before, and follow these.
+        quota: Has seen what was refused before, and is told of these.
 
     Raises:
         ContractError: a message is of a class for which the contract says `fail`.
@@ -137,7 +141,7 @@ def judge_group(
     return JudgedGroup(
         batches=batches,
         accepted=_in_window(judgement.accepted, window),
-        quarantined=_in_window(judgement.quarantined, window),
+        quarantined=_in_window(quota.apply(judgement.quarantined), window),
         connections=connection_rows(events, window=window),
         findings=_in_window(findings_table(findings, definition_hash=definition.digest), window),
         counts=_counts(batches, messages, events, judgement, definition, window, judged_at, followers),

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from databrew_ws_dagster.core.connection_event import Gap
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.core.drift import CATALOGUE, Severity, Verdict
 from databrew_ws_dagster.core.history import Lacks, Unusual, WindowProfile, find_unusual, reference_starts
@@ -24,13 +23,18 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def history_findings(
-    batches: WindowedTable, *, definition: StreamDefinition, window: str, gaps: Sequence[Gap], now: datetime
+    batches: WindowedTable,
+    *,
+    definition: StreamDefinition,
+    window: str,
+    gaps: Sequence[tuple[datetime, datetime]],
+    now: datetime,
 ) -> tuple[WindowFinding, ...]:
     """What is unusual about a window, as findings.
 
     Args:
         batches: The stream's table of micro-batches.
-        gaps: Of the window.
+        gaps: Times of the window from which messages may be missing.
         now: Tells whether the window has ended.
     """
     windows = definition.windows
@@ -51,7 +55,7 @@ def history_findings(
         present,
         tuple(profiles.values()),
         ended_at=end if now >= end else None,
-        gaps=[(gap.start, gap.end) for gap in gaps],
+        gaps=gaps,
     )
     contract = definition.contract
     said = (each for each in unusual if not contract.is_silent(each.drift, Verdict.OBSERVE))

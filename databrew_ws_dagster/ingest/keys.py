@@ -7,12 +7,14 @@ repeats soon. Memory and time are bounded by it, whatever the age of the table.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from databrew_ws_dagster.core.definition import StreamDefinition
-from databrew_ws_dagster.storage.delta import WINDOW_COLUMN, WindowedTable, matching_rows
+from databrew_ws_dagster.storage.delta import WINDOW_COLUMN, WindowedTable
+from databrew_ws_dagster.storage.table_files import matching_rows
 
 _COMPARABLE = (pa.types.is_integer, pa.types.is_string, pa.types.is_date)
 
@@ -41,7 +43,7 @@ class StoredRows:
             and (bounds := pc.min_max(keys[name]).as_py())["min"] is not None
         }
         files = self._table.files(self._windows, ranges=ranges)
-        return matching_rows([*files, *self._staged], schema, keys)
+        return matching_rows([*files, *map(Path, self._staged)], schema, keys)
 
 
 def window_before(definition: StreamDefinition, window: str) -> str:

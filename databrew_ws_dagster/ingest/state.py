@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,14 +11,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from databrew_ws_dagster.core.connection_event import Gap, GapCause, Recovered, decode_event
+from databrew_ws_dagster.core.connection_event import Gap, Recovered, SegmentFault
 from databrew_ws_dagster.core.definition import StreamDefinition
-from databrew_ws_dagster.core.drift import CATALOGUE, Drift, Severity, Verdict
-from databrew_ws_dagster.core.judge.advice import LARGER_MESSAGES
+from databrew_ws_dagster.core.drift import Severity, Verdict
 from databrew_ws_dagster.core.seen import Seen, seen_text
+from databrew_ws_dagster.ingest.events import event_findings, read_events
 from databrew_ws_dagster.ingest.history import history_findings
 from databrew_ws_dagster.ingest.report import Counts, WindowFinding, WindowState
-from databrew_ws_dagster.storage.delta import BATCH_COLUMN, WindowedTable, matching_rows
+from databrew_ws_dagster.storage.delta import BATCH_COLUMN, WindowedTable
+from databrew_ws_dagster.storage.table_files import matching_rows
 from databrew_ws_dagster.storage.tables import StreamTables
 
 _MOST_SAMPLES = 3
@@ -38,19 +39,20 @@ def window_state(tables: StreamTables, window: str, *, definition: StreamDefinit
     classes: Counter[str] = Counter()
     for entry in pc.list_flatten(batches["classes"]).to_pylist():
         classes[entry["class"]] += entry["records"]
-    events = tables.gaps.read_window(window, columns=["event", "detail"])
-    is_of_gap = pc.is_in(events["event"], pa.array([Gap.kind, Recovered.kind]))
-    decoded = [decode_event(detail.encode()) for detail in events.filter(is_of_gap)["detail"].to_pylist()]
+    events = read_events(tables.gaps, window)
+    decoded = [each.event for each in events]
     recovered = {(event.start, event.end) for event in decoded if isinstance(event, Recovered)}
     missed = [event for event in decoded if isinstance(event, Gap) and (event.start, event.end) not in recovered]
     filled = _recovered_later(tables.gaps, missed, window=window)
     gaps = tuple(sorted((gap for gap in missed if (gap.start, gap.end) not in filled), key=lambda gap: gap.start))
     of_batches = merge_findings(tables.findings.read_window(window).sort_by("_batch_id").to_pylist())
-    unusual = history_findings(tables.batches, definition=definition, window=window, gaps=gaps, now=now)
+    lost = [(event.start, event.end) for event in decoded if isinstance(event, SegmentFault)]
+    holes = [*((gap.start, gap.end) for gap in gaps), *lost]
+    unusual = history_findings(tables.batches, definition=definition, window=window, gaps=holes, now=now)
     return WindowState(
         window=window,
         counts=counts_of(batches),
-        findings=(*of_batches, *_oversized([event for event in decoded if isinstance(event, Gap)]), *unusual),
+        findings=(*of_batches, *event_findings(events), *unusual),
         gaps=gaps,
         classes=classes,
         first_received_at=pc.min(batches["first_received_at"]).as_py(),
@@ -69,26 +71,6 @@ def _recovered_later(events: WindowedTable, gaps: Sequence[Gap], *, window: str)
     schema = pa.schema([events.schema.field(name) for name in ("event", "started_at", "ended_at")])
     found = matching_rows(files, schema, keys)
     return set(zip(found["started_at"].to_pylist(), found["ended_at"].to_pylist(), strict=True))
-
-
-def _oversized(gaps: Iterable[Gap]) -> Iterator[WindowFinding]:
-    """Messages too large for capture to take: of them there is nothing but the gap that each one made."""
-    lost = [gap for gap in gaps if gap.cause is GapCause.MESSAGE_TOO_BIG]
-    if lost:
-        line = CATALOGUE[Drift.OVERSIZED]
-        yield WindowFinding(
-            drift_class=str(line.code),
-            column="",
-            title=line.title,
-            verdict=Verdict.OBSERVE,
-            severity=line.severity,
-            count=len(lost),
-            expected="messages of at most max_message_bytes",
-            seen=seen_text(Seen((gap.reason, 1) for gap in lost).counts),
-            first_at=min(gap.start for gap in lost),
-            last_at=max(gap.end for gap in lost),
-            accept_with=LARGER_MESSAGES,
-        )
 
 
 def windows_recovered(

@@ -7,18 +7,19 @@ micro-batches. A rebuild replaces the whole window in every table, and is marked
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from databrew_ws_dagster.core.definition import StreamDefinition
-from databrew_ws_dagster.errors import StorageError
+from databrew_ws_dagster.errors import RawMissingError
 from databrew_ws_dagster.ingest.followers import Followers
 from databrew_ws_dagster.ingest.group import JudgedGroup, MicroBatch, bounded_groups, judge_group, progress_after
 from databrew_ws_dagster.ingest.keys import StoredRows, window_before
 from databrew_ws_dagster.ingest.pace import pace_of
+from databrew_ws_dagster.ingest.quota import PayloadQuota
 from databrew_ws_dagster.ingest.report import IngestMode, IngestReport
 from databrew_ws_dagster.ingest.staging import Staging
 from databrew_ws_dagster.ingest.state import counts_of, window_state, windows_recovered
@@ -60,10 +61,15 @@ class WindowIngest:
         """
         for table in (*self._tables.side_tables(), self._tables.table):
             table.ensure()
-        if mode is IngestMode.APPEND and self._window in list_rebuilds(self._places):
+        markers = [marker for marker in list_pending(self._places) if marker.window == self._window]
+        marked = [marker.batch_id for marker in markers]
+        waiting = [MicroBatch(self._places.raw / marker.path) for marker in markers]
+        fresh = self._uncommitted(waiting)
+        if mode is IngestMode.APPEND and (
+            self._window in list_rebuilds(self._places) or self._are_passed_over(set(waiting).difference(fresh))
+        ):
             mode = IngestMode.REBUILD
-        marked = [marker.batch_id for marker in list_pending(self._places) if marker.window == self._window]
-        groups = self._rebuild() if mode is IngestMode.REBUILD else self._append()
+        groups = self._rebuild() if mode is IngestMode.REBUILD else self._append(fresh)
         newest = max((group.newest_received_at for group in groups if group.newest_received_at), default=None)
         counts = pa.concat_tables([BATCHES_SCHEMA.empty_table(), *(group.counts for group in groups)])
         now = datetime.now(UTC)
@@ -80,18 +86,26 @@ class WindowIngest:
             recovers=windows_recovered(self._tables.gaps, self._window, batch_ids=marked, definition=self._definition),
         )
 
-    def _append(self) -> list[JudgedGroup]:
-        waiting = [
-            MicroBatch(self._places.raw / marker.path)
-            for marker in list_pending(self._places)
-            if marker.window == self._window
-        ]
-        committed = self._tables.table.progress((batch.epoch, self._window) for batch in waiting)
-        fresh = [
+    def _uncommitted(self, waiting: Sequence[MicroBatch]) -> list[MicroBatch]:
+        """Those that the table's progress has not reached yet."""
+        progress = self._tables.table.progress((batch.epoch, self._window) for batch in waiting)
+        return [
             batch
             for batch in waiting
-            if not committed.holds(epoch=batch.epoch, window=self._window, sequence=batch.sequence)
+            if not progress.holds(epoch=batch.epoch, window=self._window, sequence=batch.sequence)
         ]
+
+    def _are_passed_over(self, reached: Collection[MicroBatch]) -> bool:
+        """Whether any of the micro-batches that progress has reached left no counts: it came after a later one.
+
+        Progress tells how far, not that nothing was left out on the way: a marker may have been restored since.
+        """
+        if not reached:
+            return False
+        counted = self._tables.batches.read_window(self._window, columns=[BATCH_COLUMN])[BATCH_COLUMN].to_pylist()
+        return not {batch.batch_id for batch in reached}.issubset(counted)
+
+    def _append(self, fresh: Sequence[MicroBatch]) -> list[JudgedGroup]:
         windows = [window_before(self._definition, self._window), self._window]
         known_rows = StoredRows(self._tables.table, windows, staged=[])
         first = min((batch.batch_id for batch in fresh), default="")
@@ -100,9 +114,10 @@ class WindowIngest:
             # What fails the run may stand in the last group, and then the first must not be committed either.
             self._rehearse(groups, windows, self._followers(before=first))
         followers = self._followers(before=first)
+        quota = self._quota(held_bytes=self._tables.quarantine.bytes_of(self._window))
         done = []
         for batches in groups:
-            group = self._judge(batches, known_rows, followers)
+            group = self._judge(batches, known_rows, followers, quota)
             self._commit(group)
             done.append(group.without_rows())
         return done
@@ -113,7 +128,7 @@ class WindowIngest:
         with Staging(self._staging_parent) as staging:
             for batches in groups:
                 known_rows = StoredRows(self._tables.table, windows, staged=staging.files(name))
-                staging.add(name, self._judge(batches, known_rows, followers).accepted)
+                staging.add(name, self._judge(batches, known_rows, followers, PayloadQuota(0)).accepted)
 
     def _commit(self, group: JudgedGroup) -> None:
         progress = progress_after(group.batches, self._window)
@@ -135,12 +150,12 @@ class WindowIngest:
         self._refuse_without_raw(batches)
         progress = progress_after(batches, self._window)
         windows = [window_before(self._definition, self._window)]
-        followers = self._followers(before="")
+        followers, quota = self._followers(before=""), self._quota(held_bytes=0)
         done = []
         with Staging(self._staging_parent) as staging:
             for members in bounded_groups(batches):
                 known_rows = StoredRows(self._tables.table, windows, staged=staging.files(self._tables.table.path.name))
-                group = self._judge(members, known_rows, followers)
+                group = self._judge(members, known_rows, followers, quota)
                 for table, rows in zip(tables, (*group.side_rows, group.accepted), strict=True):
                     staging.add(table.path.name, rows)
                 done.append(group.without_rows())
@@ -158,7 +173,7 @@ class WindowIngest:
             held.update(pc.unique(rows[BATCH_COLUMN]).to_pylist())
         gone = sorted(held - {batch.batch_id for batch in batches})
         if gone:
-            raise StorageError(
+            raise RawMissingError(
                 str(self._places.raw),
                 f"{len(gone)} micro-batches of window {self._window} are no longer there, the first {gone[0]}",
                 "the tables keep what they hold of them; to judge the window again, restore these files first",
@@ -167,13 +182,19 @@ class WindowIngest:
     def _followers(self, *, before: str) -> Followers:
         return Followers.of(self._definition, self._tables.batches, self._window, before=before)
 
-    def _judge(self, batches: Sequence[MicroBatch], known_rows: StoredRows, followers: Followers) -> JudgedGroup:
+    def _quota(self, *, held_bytes: int) -> PayloadQuota:
+        return PayloadQuota(max(0, self._definition.retention.quarantine_bytes - held_bytes))
+
+    def _judge(
+        self, batches: Sequence[MicroBatch], known_rows: StoredRows, followers: Followers, quota: PayloadQuota
+    ) -> JudgedGroup:
         return judge_group(
             tuple(batches),
             definition=self._definition,
             window=self._window,
             known_rows=known_rows,
             followers=followers,
+            quota=quota,
             judged_at=datetime.now(UTC),
         )
 

@@ -6,18 +6,13 @@ what is left undone the next run does. Deleting rows is `maintenance.retention`'
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime
 
-import pyarrow as pa
-from deltalake import DeltaTable
-from deltalake.exceptions import CommitFailedError, DeltaError
-
 from databrew_ws_dagster.core.definition import StreamDefinition
-from databrew_ws_dagster.errors import StorageError
-from databrew_ws_dagster.storage.delta import WINDOW_COLUMN, WindowedTable
+from databrew_ws_dagster.errors import OvertakenError
+from databrew_ws_dagster.storage.delta import WindowedTable
 from databrew_ws_dagster.storage.layout import StreamPlaces
 from databrew_ws_dagster.storage.pending import list_pending
 from databrew_ws_dagster.storage.rebuild_marker import list_rebuilds
@@ -63,42 +58,16 @@ def compact(table: WindowedTable, *, before: str, busy: Set[str]) -> Compaction:
     name = table.path.name
     if not table.exists():
         return Compaction(name)
-    snapshot = table.snapshot()
-    windows = [window for window in _scattered(snapshot) if window < before and window not in busy][:_MOST_WINDOWS]
+    scattered = table.scattered_windows(small_bytes=_TARGET_BYTES // 2)
+    windows = [window for window in scattered if window < before and window not in busy][:_MOST_WINDOWS]
     try:
-        done = _put_together(snapshot, windows)
-        snapshot = table.snapshot()
-        snapshot.create_checkpoint()
-        removed = snapshot.vacuum(retention_hours=KEPT_HOURS, dry_run=False)
-        snapshot.cleanup_metadata()
-    except CommitFailedError as error:
-        return Compaction(name, conflict=str(error).partition("\n")[0])
-    except (OSError, DeltaError) as error:
-        raise StorageError(
-            str(table.path), f"cannot be compacted ({error})", "free space or make it writable; no row is concerned"
-        ) from error
-    return Compaction(name, windows=len(windows), files_before=done[0], files_after=done[1], files_removed=len(removed))
-
-
-def _scattered(table: DeltaTable) -> list[str]:
-    """Windows with two small files or more, in order of time."""
-    files = pa.table(table.get_add_actions(flatten=True)).select([f"partition.{WINDOW_COLUMN}", "size_bytes"])
-    small = Counter(
-        window
-        for window, size in zip(*(column.to_pylist() for column in files.columns), strict=True)
-        if size < _TARGET_BYTES // 2
+        files_before, files_after = table.compact(windows, target_bytes=_TARGET_BYTES) if windows else (0, 0)
+        removed = table.clean(kept_hours=KEPT_HOURS)
+    except OvertakenError as error:
+        return Compaction(name, conflict=error.problem)
+    return Compaction(
+        name, windows=len(windows), files_before=files_before, files_after=files_after, files_removed=removed
     )
-    return sorted(window for window, count in small.items() if count > 1)
-
-
-def _put_together(table: DeltaTable, windows: list[str]) -> tuple[int, int]:
-    """How many files there were, and are; one window at a time, so that memory is bounded by one."""
-    if not windows:
-        return 0, 0
-    metrics = table.optimize.compact(
-        partition_filters=[(WINDOW_COLUMN, "in", windows)], target_size=_TARGET_BYTES, max_concurrent_tasks=1
-    )
-    return metrics["numFilesRemoved"], metrics["numFilesAdded"]
 
 
 def compact_tables(definition: StreamDefinition, places: StreamPlaces, *, now: datetime) -> list[Compaction]:

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.storage.layout import StreamPlaces
+from databrew_ws_dagster.storage.outdated import is_outdated
 from databrew_ws_dagster.storage.pending import list_pending
 from databrew_ws_dagster.storage.rebuild_marker import list_rebuilds
 from databrew_ws_dagster.storage.unclosed import list_unclosed
@@ -39,11 +40,11 @@ def windows_to_close(definition: StreamDefinition, places: StreamPlaces, *, now:
 
 
 def days_to_report(places: StreamPlaces, *, now: datetime) -> Iterator[date]:
-    """Of the seven days before today (UTC), those with a closed window and without a report, oldest first."""
+    """Of the seven days before today (UTC), those with a window that was closed since their report, oldest first."""
     today = now.astimezone(UTC).date()
     for ago in range(_REPORTED_DAYS, 0, -1):
         day = today - timedelta(days=ago)
-        is_made = (places.reports / f"{day}.json").exists()
+        is_made = (places.reports / f"{day}.json").exists() and not is_outdated(places, day.isoformat())
         if not is_made and any(places.profiles.glob(f"{day}*.json")):
             yield day
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, fields
 from datetime import datetime
 
@@ -15,14 +16,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from databrew_ws_dagster.core.column_tally import RowTally
-from databrew_ws_dagster.core.completeness import Judged, find_shortfalls
+from databrew_ws_dagster.core.completeness import Judged, Shortfall, find_shortfalls
+from databrew_ws_dagster.core.connection_event import SegmentFault
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.core.definition.retention import is_aged_out
 from databrew_ws_dagster.core.profile import WindowProfile, WindowTotals
+from databrew_ws_dagster.ingest.events import read_events
 from databrew_ws_dagster.maintenance.reception import read_reception
-from databrew_ws_dagster.storage.atomic import make_folder, replace_file
 from databrew_ws_dagster.storage.delta import BATCH_COLUMN, WindowedTable
+from databrew_ws_dagster.storage.lake import write
 from databrew_ws_dagster.storage.layout import StreamPlaces
+from databrew_ws_dagster.storage.outdated import mark_outdated
 from databrew_ws_dagster.storage.tables import StreamTables
 from databrew_ws_dagster.storage.unclosed import begin_closing, finish_closing
 
@@ -39,9 +43,9 @@ def close_window(definition: StreamDefinition, *, places: StreamPlaces, window: 
     """
     begin_closing(places, window)
     profile = profile_window(definition, places=places, window=window, now=now)
-    make_folder(places.profiles)
     text = json.dumps(asdict(profile), default=datetime.isoformat, indent=1)
-    replace_file(places.profiles / f"{window}.json", text.encode())
+    write(places.profiles / f"{window}.json", text.encode())
+    mark_outdated(places, profile.start.date().isoformat())
     finish_closing(places, window)
     return profile
 
@@ -78,12 +82,19 @@ def profile_window(definition: StreamDefinition, *, places: StreamPlaces, window
         made_at=now,
         definition_hash=definition.digest[:12],
         totals=totals,
-        shortfalls=(*shortfalls, *reception.holes),
+        shortfalls=(*shortfalls, *reception.holes, *_damaged(tables.gaps, window)),
         columns=tally.profiles(),
         flow=reception.flow() if reception.messages else None,
         delay_p50_s=reception.delay_s(0.5),
         delay_p95_s=reception.delay_s(0.95),
     )
+
+
+def _damaged(events: WindowedTable, window: str) -> Iterator[Shortfall]:
+    """What was received and could not be read back when it was sealed."""
+    for each in read_events(events, window):
+        if isinstance(each.event, SegmentFault) and each.event.records != 0:
+            yield Shortfall(each.batch_id, f"{each.event.words}; kept at {each.event.kept_at}", can_heal=False)
 
 
 def totals_of(batches: pa.Table) -> WindowTotals:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from databrew_ws_dagster.core.completeness import Shortfall
-from databrew_ws_dagster.core.connection_event import Opcode
+from databrew_ws_dagster.core.connection_event import SPOOL, Opcode
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.core.profile import Flow
 from databrew_ws_dagster.ingest.keys import window_before
+from databrew_ws_dagster.storage.lake import LakePath, reading
 from databrew_ws_dagster.storage.layout import StreamPlaces
 from databrew_ws_dagster.storage.raw import list_window
 
@@ -94,20 +94,25 @@ def read_reception(
     reception = Reception(start, end, every=max(1, messages // _SAMPLED))
     ends = _ends_of(list_window(places, window_before(definition, window))[-1:])
     for path in list_window(places, window):
-        records = pq.read_table(path, columns=[*_LOG, "received_at", "opcode"], partitioning=None)
+        records = _read(path, columns=[*_LOG, "received_at", "opcode"])
         reception.holes += _follow(records, path.stem, ends, is_one_at_a_time=definition.source.redundancy == 1)
         is_message = pc.not_equal(records["opcode"], int(Opcode.EVENT))
         reception.count(path.stem, records.filter(is_message)["received_at"], judged_at=judged_at.get(path.stem))
     return reception
 
 
-def _ends_of(paths: Iterable[Path]) -> dict[tuple[int, int], int]:
+def _ends_of(paths: Iterable[LakePath]) -> dict[tuple[int, int], int]:
     """Where the log stands after micro-batches: the next ordinal by epoch and connection."""
     ends: dict[tuple[int, int], int] = {}
     for path in paths:
-        records = pq.read_table(path, columns=[*_LOG], partitioning=None)
+        records = _read(path, columns=[*_LOG])
         list(_follow(records, path.stem, ends, is_one_at_a_time=False))
     return ends
+
+
+def _read(path: LakePath, *, columns: list[str]) -> pa.Table:
+    with reading(path) as (where, filesystem):
+        return pq.read_table(where, columns=columns, partitioning=None, filesystem=filesystem)
 
 
 def _follow(
@@ -115,10 +120,13 @@ def _follow(
 ) -> Iterator[Shortfall]:
     """Tell of ordinals left out before or inside a micro-batch; `ends` moves on to its last.
 
+    Records of the spool are numbered by segment, and most segments have none.
+
     Args:
         is_one_at_a_time: Whether a connection begins only when the one before has ended.
     """
-    extents = records.group_by(["epoch", "connection"]).aggregate(
+    of_connections = records.filter(pc.not_equal(records["connection"], SPOOL))
+    extents = of_connections.group_by(["epoch", "connection"]).aggregate(
         [("ordinal", "min"), ("ordinal", "max"), ("ordinal", "count")]
     )
     for extent in extents.sort_by([("epoch", "ascending"), ("connection", "ascending")]).to_pylist():

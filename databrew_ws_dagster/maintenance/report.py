@@ -14,13 +14,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from databrew_ws_dagster.core.completeness import Shortfall
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.core.drift import Severity
+from databrew_ws_dagster.core.known_fields import known_fields
 from databrew_ws_dagster.core.profile import WindowTotals
 from databrew_ws_dagster.core.quality_report import DayFinding, DayGap, DayReport, WindowVerdict
 from databrew_ws_dagster.ingest.report import WindowState
 from databrew_ws_dagster.ingest.state import window_state
 from databrew_ws_dagster.maintenance.profile import totals_of
-from databrew_ws_dagster.storage.atomic import make_folder, replace_file
+from databrew_ws_dagster.storage.lake import write
 from databrew_ws_dagster.storage.layout import StreamPlaces
+from databrew_ws_dagster.storage.outdated import begin_remaking, finish_remaking
 from databrew_ws_dagster.storage.tables import StreamTables
 
 _LOUDNESS = list(Severity)
@@ -32,6 +34,7 @@ def report_day(definition: StreamDefinition, *, places: StreamPlaces, day: date,
     Raises:
         StorageError: a table cannot be read, or the lake not written to.
     """
+    begin_remaking(places, day.isoformat())
     tables = StreamTables.of(definition, places)
     windows = _windows_of(definition, tables, day)
     states = [window_state(tables, window, definition=definition, now=now) for window in windows]
@@ -49,10 +52,10 @@ def report_day(definition: StreamDefinition, *, places: StreamPlaces, day: date,
         gaps=tuple(DayGap(gap.start, gap.end, str(gap.cause)) for state in states for gap in state.gaps),
         windows=tuple(_verdict(places, window) for window in windows),
     )
-    make_folder(places.reports)
     text = json.dumps(asdict(report), default=datetime.isoformat, indent=1)
-    replace_file(places.reports / f"{report.day}.json", text.encode())
-    replace_file(places.reports / f"{report.day}.md", report.markdown().encode())
+    write(places.reports / f"{report.day}.json", text.encode())
+    write(places.reports / f"{report.day}.md", report.markdown().encode())
+    finish_remaking(places, report.day)
     return report
 
 
@@ -123,5 +126,5 @@ def _verdict(places: StreamPlaces, window: str) -> WindowVerdict:
         is_complete=not profile["shortfalls"],
         delay_p50_s=profile["delay_p50_s"],
         delay_p95_s=profile["delay_p95_s"],
-        shortfalls=tuple(Shortfall(**each) for each in profile["shortfalls"]),
+        shortfalls=tuple(Shortfall(**known_fields(Shortfall, each)) for each in profile["shortfalls"]),
     )

@@ -96,7 +96,10 @@ def build_broken_alert_sensor(broken: BrokenDefinition, *, name: str) -> dg.Sens
         if not any(routes_of(broken.alerts, os.environ)):
             return dg.SkipReason(f"nobody to tell: no `alerts` that can be read in {broken.file}")
         count = len(broken.error.mistakes)
-        sentence = f"{broken.file} cannot be used: {count} mistakes; `databrew-ws check` names them"
+        sentence = (
+            f"{broken.file} cannot be used: {count} mistake{'s' if count > 1 else ''}; "
+            "`databrew-ws check` names every mistake"
+        )
         problem = Problem("definition", AlertSeverity.ERROR, sentence)
         return _tell(memory, broken.alerts, stream=broken.name, seen=[], current=[problem])
 

@@ -6,13 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 import dagster as dg
 
 from databrew_ws_dagster.core.definition import StreamDefinition
+from databrew_ws_dagster.core.markdown import plain
 from databrew_ws_dagster.orchestration.alerts import build_alert_sensor, build_broken_alert_sensor
 from databrew_ws_dagster.orchestration.arrival import build_arrival_check
-from databrew_ws_dagster.orchestration.capture import build_capture_job, build_supervisor
+from databrew_ws_dagster.orchestration.capture import build_capture_job, build_supervisor, dagster_captures
 from databrew_ws_dagster.orchestration.ingest import build_ingest_asset, build_source_assets
 from databrew_ws_dagster.orchestration.ingest_sensor import build_ingest_sensor
 from databrew_ws_dagster.orchestration.maintenance import build_maintenance_job, build_maintenance_schedule
-from databrew_ws_dagster.orchestration.metadata import code_block
 from databrew_ws_dagster.orchestration.names import StreamNames, partitions_of
 from databrew_ws_dagster.orchestration.profile import build_close_job, build_close_schedule, build_profile_asset
 from databrew_ws_dagster.orchestration.report import build_report_asset, build_report_job, build_report_schedule
@@ -33,7 +33,7 @@ def build_stream_definitions(
     Args:
         definition: The stream, as read from its definition file.
         layout: Where its spool and its lake lie.
-        environ: Resolves the URL's references for display; secrets in it are not shown.
+        environ: Resolves the URL's references for display; secrets in it are not shown. Says who captures.
         key_prefix: Comes before the stream's name in the key of every asset; letters, digits and underscores.
         group_name: Of the assets; None for the stream's name.
     """
@@ -41,7 +41,7 @@ def build_stream_definitions(
     places = layout.stream(definition.name)
     partitions = partitions_of(definition, places, now_ns=time.time_ns())
     ingest_asset = build_ingest_asset(definition, names, layout, partitions)
-    capture_job = build_capture_job(definition, names, layout)
+    capture_jobs = [build_capture_job(definition, names, layout)] if dagster_captures(environ) else []
     ingest_job = dg.define_asset_job(
         names.ingest_job,
         selection=dg.AssetSelection.assets(names.table, names.quarantine).without_checks(),
@@ -59,7 +59,7 @@ def build_stream_definitions(
         ],
         asset_checks=[build_arrival_check(definition, names, places)],
         jobs=[
-            capture_job,
+            *capture_jobs,
             ingest_job,
             build_close_job(definition, names),
             build_report_job(definition, names),
@@ -71,7 +71,7 @@ def build_stream_definitions(
             build_maintenance_schedule(definition, names),
         ],
         sensors=[
-            build_supervisor(definition, names, layout, capture_job),
+            *(build_supervisor(definition, names, layout, job) for job in capture_jobs),
             build_ingest_sensor(definition, names, layout, partitions),
             build_alert_sensor(definition, names, places),
         ],
@@ -87,15 +87,17 @@ def build_broken_definitions(broken: BrokenDefinition, *, streams: Collection[st
         streams: Names of the streams that are well.
     """
     name = broken.name if broken.name not in streams else f"{broken.name}_definition_error"
+    # A list, because the UI breaks its lines; those of a code block it cuts off.
+    mistakes = "\n".join(f"- {plain(str(mistake))}" for mistake in broken.error.mistakes)
     return dg.Definitions(
         assets=[
             dg.AssetSpec(
                 f"{broken.name}_definition_error",
-                description=f"`{broken.file}` cannot be used:\n\n{code_block(str(broken.error), 'text')}\n\n"
+                description=f"{plain(broken.file)} cannot be used:\n\n{mistakes}\n\n"
                 "Correct it and reload the code location; other streams are not affected.",
                 group_name="broken_definitions",
                 kinds={"yaml"},
-                metadata={"file": dg.MetadataValue.path(broken.file), "error": str(broken.error)},
+                metadata={"file": dg.MetadataValue.path(broken.file)},
             )
         ],
         sensors=[build_broken_alert_sensor(broken, name=StreamNames(name).alert_sensor)],

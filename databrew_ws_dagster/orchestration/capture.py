@@ -5,6 +5,7 @@ Capture itself is `databrew_ws_dagster.capture`; nothing about its durability de
 
 import os
 import time
+from collections.abc import Mapping
 
 import dagster as dg
 from dagster import RunsFilter
@@ -17,11 +18,28 @@ from databrew_ws_dagster.storage.code import code_of_capture
 from databrew_ws_dagster.storage.layout import Layout
 from databrew_ws_dagster.storage.lease import LeaseHolder, probe_lease
 
+CAPTURE_VARIABLE = "DATABREW_WS_CAPTURE"
+
 SENSOR_INTERVAL_S = 4
 """Below the daemon's own 5 s loop, so that every loop evaluates the sensor."""
 
 GRACE_S = 45
 """How long a run that has started may go without the lease before it counts as dead."""
+
+_MAX_RUNTIME_TAG = "dagster/max_runtime"
+_FOR_EVER = "0"
+
+
+def dagster_captures(environ: Mapping[str, str]) -> bool:
+    """Whether Dagster is to capture; False where capture is a service of its own, whose lease Dagster may not see.
+
+    Raises:
+        DagsterInvalidDefinitionError: the variable says neither.
+    """
+    chosen = environ.get(CAPTURE_VARIABLE) or "dagster"
+    if chosen not in ("dagster", "service"):
+        raise dg.DagsterInvalidDefinitionError(f"{CAPTURE_VARIABLE} is {chosen!r}; set it to 'dagster' or 'service'")
+    return chosen == "dagster"
 
 
 def build_capture_job(definition: StreamDefinition, names: StreamNames, layout: Layout) -> dg.JobDefinition:
@@ -42,7 +60,7 @@ def build_capture_job(definition: StreamDefinition, names: StreamNames, layout: 
         name=names.capture_job,
         description=f"Captures the WebSocket stream {definition.name}. Started and kept alive by "
         f"{names.supervisor}; stop that sensor before terminating this run for good.",
-        tags=names.run_tags(definition),
+        tags=names.run_tags(definition) | {_MAX_RUNTIME_TAG: _FOR_EVER},
         executor_def=dg.in_process_executor,
     )
     def capture_job() -> None:
@@ -101,7 +119,7 @@ def _is_outdated(
         state is not None
         and state.pid == holder.pid  # else the holder has not written its state yet
         and state.epoch < loaded_at_ns
-        and (state.definition_digest, state.code) != (definition.digest, code)
+        and (state.definition_digest, state.code) != (definition.capture_digest, code)
     )
 
 

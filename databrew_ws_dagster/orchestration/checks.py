@@ -13,9 +13,10 @@ import dagster as dg
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.core.definition.alerts import AlertSeverity
 from databrew_ws_dagster.core.definition.column import has_checks
+from databrew_ws_dagster.core.drift import Drift
 from databrew_ws_dagster.ingest.report import WindowState
 from databrew_ws_dagster.orchestration.names import StreamNames
-from databrew_ws_dagster.orchestration.outcome import Outcome, failed, outcome_of_findings, outcome_of_gaps
+from databrew_ws_dagster.orchestration.outcome import Outcome, failed, outcome_of_capture, outcome_of_findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ def _quarantine_share(definition: StreamDefinition, names: StreamNames, state: W
 
 
 def _no_capture_gaps(definition: StreamDefinition, _names: StreamNames, state: WindowState) -> Outcome:
-    outcome = outcome_of_gaps(state.gaps)
+    kept_badly = (Drift.CORRUPT_SEGMENT, Drift.CLOCK_STEP)
+    outcome = outcome_of_capture(state.gaps, [each for each in state.findings if each.drift_class in kept_badly])
     if definition.source.redundancy == 1:
         return outcome
     # A copy may stand in the window after its message's.
@@ -179,8 +181,9 @@ _CHECKS = (
     ),
     _Check(
         "no_capture_gaps",
-        "Capture was connected all the time. A gap names the time in which messages may have been missed, and why. "
-        "If it fails: see the cause; `redundancy` or a second capture bridge what one connection loses.",
+        "Capture was connected all the time, and what it wrote could be read back. A gap names the time in which "
+        "messages may have been missed, and why; a damaged segment the file, the place and the records lost. If it "
+        "fails: see the cause; `redundancy` or a second capture bridge what one connection loses.",
         _no_capture_gaps,
         is_of_findings=False,
     ),

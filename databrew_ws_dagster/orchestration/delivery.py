@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from databrew_ws_dagster.core.backoff import doubled_pause
 from databrew_ws_dagster.core.definition.alerts import Alerts, AlertSeverity, QuietHours
 from databrew_ws_dagster.core.definition.template import UnsetVariableError
 from databrew_ws_dagster.orchestration.incidents import Incident, Problem, advance
@@ -17,8 +18,8 @@ from databrew_ws_dagster.orchestration.notices import Notice, digest_of, notice_
 _SEND_BUDGET_S = 25.0
 """How long one look may go on beginning to send: Dagster ends a sensor after 60 s, and then forgets what it did."""
 
-_FIRST_PAUSE = timedelta(seconds=15)
-_LONGEST_PAUSE = timedelta(minutes=5)
+_FIRST_PAUSE_S = 15.0
+_LONGEST_PAUSE_S = 300.0
 _MOST_OWED = 20
 
 
@@ -105,7 +106,8 @@ def deliver(
                 break
             if problem := send(route.url, notice):
                 memory.failures += 1
-                memory.retry_at = now + min(_FIRST_PAUSE * 2 ** min(memory.failures - 1, 10), _LONGEST_PAUSE)
+                pause_s = doubled_pause(_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S, failures=memory.failures)
+                memory.retry_at = now + timedelta(seconds=pause_s)
                 problems[route.name] = problem
                 break
             memory.owed.remove(notice)

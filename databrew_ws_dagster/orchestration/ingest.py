@@ -12,6 +12,7 @@ import dagster as dg
 
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.ingest.report import WindowState
+from databrew_ws_dagster.orchestration.capture import dagster_captures
 from databrew_ws_dagster.orchestration.checks import build_check_specs, check_outcomes
 from databrew_ws_dagster.orchestration.evaluations import store_outcomes
 from databrew_ws_dagster.orchestration.metadata import (
@@ -24,6 +25,7 @@ from databrew_ws_dagster.orchestration.metadata import (
 )
 from databrew_ws_dagster.orchestration.names import StreamNames
 from databrew_ws_dagster.storage.layout import Layout, StreamPlaces
+from databrew_ws_dagster.storage.run_marker import mark_running
 
 
 class IngestConfig(dg.Config):
@@ -42,9 +44,10 @@ def build_source_assets(
 ) -> list[dg.AssetSpec]:
     """What lies before the table: the socket, and the raw micro-batches that capture seals."""
     url = definition.source.urls[0].public_url(environ)
+    captured_by = f"the job {names.capture_job}" if dagster_captures(environ) else "a service outside Dagster"
     socket = dg.AssetSpec(
         names.socket,
-        description=f"The WebSocket server at {url}. Captured by the job {names.capture_job}.",
+        description=f"The WebSocket server at {url}. Captured by {captured_by}.",
         group_name=names.group,
         kinds={"websocket"},
         owners=definition.owners,
@@ -104,41 +107,44 @@ def build_ingest_asset(
         can_subset=True,
     )
     def ingest(context: dg.AssetExecutionContext, config: IngestConfig) -> Iterator[dg.MaterializeResult[None]]:
-        from databrew_ws_dagster.ingest.report import IngestMode
-        from databrew_ws_dagster.ingest.window import acknowledge, ingest_window
+        with mark_running(places, context.run.run_id):
+            from databrew_ws_dagster.ingest.report import IngestMode
+            from databrew_ws_dagster.ingest.window import acknowledge, ingest_window
 
-        if not context.selected_asset_keys:
-            state = _stored_state(definition, places, window=context.partition_key)
-            store_outcomes(
-                check_outcomes(definition, names, state), context=context, asset=names.table, window=state.window
+            if not context.selected_asset_keys:
+                state = _stored_state(definition, places, window=context.partition_key)
+                store_outcomes(
+                    check_outcomes(definition, names, state), context=context, asset=names.table, window=state.window
+                )
+                return
+            report = ingest_window(
+                definition, layout=layout, window=context.partition_key, mode=IngestMode(config.mode)
             )
-            return
-        report = ingest_window(definition, layout=layout, window=context.partition_key, mode=IngestMode(config.mode))
-        context.log.info(
-            "window %s: %d messages in %d micro-batches judged, %d rows accepted, %d quarantined, %d duplicates",
-            context.partition_key,
-            report.run.messages,
-            len(report.batch_ids),
-            report.run.accepted,
-            report.run.quarantined,
-            report.run.duplicates,
-        )
-        done = {names.table: table_metadata(report), names.quarantine: quarantine_metadata(definition, report)}
-        for key, metadata in done.items():
-            if key in context.selected_asset_keys:
-                # Not with the result, which would store it a second time, as the output's metadata.
-                context.add_asset_metadata(metadata, asset_key=key)
-                version = f"{definition.digest[:12]}-{report.table_version}" if key == names.table else None
-                yield dg.MaterializeResult(asset_key=key, data_version=dg.DataVersion(version) if version else None)
-            else:  # of the two, a person has selected the other one; both were written all the same
-                context.log_event(dg.AssetMaterialization(key, metadata=metadata, partition=context.partition_key))
-        # A gap that the server has filled only now is none any more in the window that told of it.
-        filled = (_stored_state(definition, places, window=window) for window in report.recovers)
-        for state in (report.state, *filled):
-            store_outcomes(
-                check_outcomes(definition, names, state), context=context, asset=names.table, window=state.window
+            context.log.info(
+                "window %s: %d messages in %d micro-batches judged, %d rows accepted, %d quarantined, %d duplicates",
+                context.partition_key,
+                report.run.messages,
+                len(report.batch_ids),
+                report.run.accepted,
+                report.run.quarantined,
+                report.run.duplicates,
             )
-        acknowledge(report, places=places)
+            done = {names.table: table_metadata(report), names.quarantine: quarantine_metadata(definition, report)}
+            for key, metadata in done.items():
+                if key in context.selected_asset_keys:
+                    # Not with the result, which would store it a second time, as the output's metadata.
+                    context.add_asset_metadata(metadata, asset_key=key)
+                    version = f"{definition.digest[:12]}-{report.table_version}" if key == names.table else None
+                    yield dg.MaterializeResult(asset_key=key, data_version=dg.DataVersion(version) if version else None)
+                else:  # of the two, a person has selected the other one; both were written all the same
+                    context.log_event(dg.AssetMaterialization(key, metadata=metadata, partition=context.partition_key))
+            # A gap that the server has filled only now is none any more in the window that told of it.
+            filled = (_stored_state(definition, places, window=window) for window in report.recovers)
+            for state in (report.state, *filled):
+                store_outcomes(
+                    check_outcomes(definition, names, state), context=context, asset=names.table, window=state.window
+                )
+            acknowledge(report, places=places)
 
     return ingest
 

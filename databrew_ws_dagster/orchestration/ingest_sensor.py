@@ -1,4 +1,4 @@
-"""The sensor that turns sealed micro-batches into ingest runs: one run per window, none while one is active.
+"""The sensor that turns sealed micro-batches into ingest runs: one per window at a time, few at once.
 
 It reads the index of pending micro-batches, never the event log, so a tick costs what the backlog costs. It also
 stores whether messages arrive (`orchestration.arrival`), whenever that changes.
@@ -13,15 +13,19 @@ import dagster as dg
 import msgspec
 from dagster import DagsterRunStatus, RunsFilter
 
+from databrew_ws_dagster.core.backoff import doubled_pause
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.orchestration.arrival import arrival_evaluation, arrival_now
 from databrew_ws_dagster.orchestration.names import StreamNames
-from databrew_ws_dagster.orchestration.runs import PARTITION_TAG, UNFINISHED, ingested_windows
+from databrew_ws_dagster.orchestration.runs import BACKFILL_TAG, PARTITION_TAG, UNFINISHED, fail_dead_runs, ingest_runs
 from databrew_ws_dagster.storage.layout import Layout, StreamPlaces
 from databrew_ws_dagster.storage.pending import PendingBatch, list_pending
+from databrew_ws_dagster.storage.raw import remember_window
 from databrew_ws_dagster.storage.rebuild_marker import list_rebuilds
 
 SENSOR_INTERVAL_S = 4
+_MOST_RUNS = 4
+"""As many windows are ingested at once: after downtime there may be hundreds, and each run is a process."""
 _FIRST_PAUSE_S = 10.0
 _LONGEST_PAUSE_S = 300.0
 
@@ -81,10 +85,15 @@ def build_ingest_sensor(
                 asset_events=events, skip_reason="no sealed micro-batches are waiting", cursor=cursor.dump()
             )
         cursor.windows = {window: cursor.windows.get(window, _WindowCursor()) for window in pending.keys() | rebuilds}
-        active = set(ingested_windows(context.instance, names, RunsFilter(statuses=UNFINISHED)))
-        requests, waiting, requested = [], [], set[str]()
+        fail_dead_runs(context.instance, places)
+        runs = list(ingest_runs(context.instance, names, RunsFilter(statuses=UNFINISHED)))
+        active = {run.tags[PARTITION_TAG] for run in runs}
+        # A backfill, whose runs wait in the instance's queue, must not hold up what arrives.
+        room = _MOST_RUNS - sum(BACKFILL_TAG not in run.tags for run in runs)
+        requests, waiting, requested = list[dg.RunRequest](), list[str](), set[str]()
         for window, state in sorted(cursor.windows.items()):
             if not partitions.has_partition_key(window):
+                remember_window(places, window)
                 waiting.append(_why_no_partition(window, partitions))
             elif window in active:
                 waiting.append(f"{window} is being ingested")
@@ -92,6 +101,8 @@ def build_ingest_sensor(
                 waiting.append(f"{window} waits for {before}, some of whose messages it may hold copies of")
             elif (pause_s := _pause_after_failure(context.instance, names.ingest_job, window, state)) > 0:
                 waiting.append(f"{window} failed {state.failures} times in a row; next attempt in {pause_s:.0f} s")
+            elif len(requests) >= room:
+                waiting.append(f"{window} waits until fewer than {_MOST_RUNS} runs are under way")
             else:
                 requested.add(window)
                 mode = "rebuild" if window in rebuilds else "append"
@@ -138,7 +149,8 @@ def _pause_after_failure(instance: dg.DagsterInstance, job_name: str, window: st
     if latest[0].run_id != state.failed_run:
         state.failed_run = latest[0].run_id
         state.failures += 1
-        state.retry_at = time.time() + min(_FIRST_PAUSE_S * 2 ** (state.failures - 1), _LONGEST_PAUSE_S)
+        pause_s = doubled_pause(_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S, failures=state.failures)
+        state.retry_at = time.time() + pause_s
     return state.retry_at - time.time()
 
 
@@ -171,7 +183,6 @@ def _raw_materializations(
                 "bytes": sum(batch.bytes for batch in new),
                 "first_received_at": dg.MetadataValue.timestamp(min(batch.first_received_at for batch in new)),
                 "last_received_at": dg.MetadataValue.timestamp(max(batch.last_received_at for batch in new)),
-                "corrupt_records": sum(batch.corrupt_records for batch in new),
                 "first_batch": new[0].batch_id,
                 "last_batch": new[-1].batch_id,
             },

@@ -4,6 +4,7 @@ Payload never appears here; text that came from outside is escaped by whoever sh
 """
 
 import re
+import shlex
 import warnings
 from datetime import timedelta
 from pathlib import Path
@@ -145,7 +146,7 @@ def quarantine_metadata(definition: StreamDefinition, report: IngestReport) -> d
         ((code, records) for code, records in report.state.classes.items() if code in refused),
         key=lambda item: -item[1],
     )
-    return {
+    metadata: dict[str, Any] = {
         "quarantined": report.run.quarantined,
         "dagster/partition_row_count": counts.quarantined,
         "share_of_window": round(counts.quarantine_share, 6),
@@ -156,6 +157,18 @@ def quarantine_metadata(definition: StreamDefinition, report: IngestReport) -> d
         else dg.MetadataValue.text("nothing found"),
         "definition_hash": definition.digest[:12],
     }
+    if counts.quarantined:
+        metadata |= {
+            "see_the_messages": f"databrew-ws quarantine list {definition.name} --window {report.state.window}",
+            "see_one": f"databrew-ws quarantine show {definition.name} COORDINATE",
+            "judge_again": rejudge_command(definition, report.state.window),
+        }
+    return metadata
+
+
+def rejudge_command(definition: StreamDefinition, window: str) -> str:
+    """What judges a window again, to be copied into a shell."""
+    return f"databrew-ws rejudge {shlex.quote(definition.file)} --window {window}"
 
 
 def code_block(text: str, language: str) -> str:

@@ -3,7 +3,6 @@
 Words and tables only; which finding belongs to which check is `orchestration.checks`.
 """
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,13 +15,14 @@ from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.core.definition.alerts import AlertSeverity
 from databrew_ws_dagster.core.drift import Severity, Verdict
 from databrew_ws_dagster.ingest.report import WindowFinding, WindowState
-from databrew_ws_dagster.orchestration.metadata import code_block
+from databrew_ws_dagster.orchestration.metadata import code_block, rejudge_command
 from databrew_ws_dagster.orchestration.names import StreamNames
 
 SEVERITY_ENTRY = "severity"
 """Metadata of a failed check: its `AlertSeverity`. Dagster itself knows no severity above error."""
 
 _MOST_PROPOSALS = 3
+_MOST_SENTENCES = 3
 _IN_WORDS = {
     Verdict.ACCEPT: "accepted",
     Verdict.WARN: "kept, with a warning",
@@ -73,7 +73,7 @@ def outcome_of_findings(
             f"databrew-ws quarantine list {definition.name} --window {state.window} --class {drift_class}"
             for drift_class in refused
         )
-    metadata["judge_again"] = f"databrew-ws rejudge {shlex.quote(definition.file)} --window {state.window}"
+    metadata["judge_again"] = rejudge_command(definition, state.window)
     return failed(_severity_of(worst), _sentence(worst, records=records, more=len(findings) - 1), metadata)
 
 
@@ -130,8 +130,42 @@ def _findings_table(findings: Sequence[WindowFinding]) -> dg.TableMetadataValue:
     )
 
 
-def outcome_of_gaps(gaps: Sequence[Gap]) -> Outcome:
-    """The outcome of a check that holds as long as capture was connected."""
+def outcome_of_capture(gaps: Sequence[Gap], findings: Sequence[WindowFinding]) -> Outcome:
+    """The outcome of a check that holds as long as capture was connected and kept what it received.
+
+    Args:
+        findings: Of damaged segments, and of a clock that was set.
+    """
+    of_gaps = _outcome_of_gaps(gaps)
+    if not findings:
+        return of_gaps
+    loudest_first = sorted(findings, key=lambda finding: -_severity_of(finding).rank)
+    shown = [_event_sentence(finding) for finding in loudest_first[:_MOST_SENTENCES]]
+    more = [f"{len(findings) - len(shown)} more below"] if len(findings) > len(shown) else []
+    metadata: dict[str, Any] = {}
+    if any(finding.severity is Severity.CRITICAL for finding in findings):
+        # As text, for the UI hides long markdown behind a click.
+        metadata["what_to_do"] = (
+            "check the disk of the host that captured it; all that could be read is in raw and was judged; the damaged "
+            "files are kept on that host for a look, and may be removed then"
+        )
+    metadata |= of_gaps.metadata | {"findings": _findings_table(loudest_first)}
+    loud = [_severity_of(finding) for finding in findings if finding.severity is not Severity.INFO]
+    severities = [*loud, *([of_gaps.severity] if of_gaps.severity is not None else [])]
+    if not severities:
+        return Outcome(None, "; ".join([of_gaps.description, *shown, *more]), metadata)
+    told = [of_gaps.description] if of_gaps.severity is not None else []
+    worst = max(severities, key=lambda severity: severity.rank)
+    return Outcome(worst, "; ".join([*shown, *more, *told]), metadata | {SEVERITY_ENTRY: str(worst)})
+
+
+def _event_sentence(finding: WindowFinding) -> str:
+    ends = [f"{at:%Y-%m-%d %H:%M:%S}" for at in (finding.first_at, finding.last_at) if at]
+    between = f", {' to '.join(dict.fromkeys(ends))} UTC" if ends else ""
+    return f"{finding.title}: {finding.seen}{between} [{finding.drift_class}]"
+
+
+def _outcome_of_gaps(gaps: Sequence[Gap]) -> Outcome:
     if not gaps:
         return Outcome(None, "capture was connected throughout", {})
     seconds = sum(map(_seconds, gaps))

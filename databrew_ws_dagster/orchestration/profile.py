@@ -4,7 +4,6 @@ Counting is `databrew_ws_dagster.maintenance.profile`, imported inside the run; 
 schedule here.
 """
 
-import shlex
 import warnings
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from databrew_ws_dagster.core.definition.alerts import AlertSeverity
 from databrew_ws_dagster.core.markdown import table
 from databrew_ws_dagster.core.profile import ColumnProfile, Flow, WindowProfile
 from databrew_ws_dagster.maintenance.due import windows_to_close
+from databrew_ws_dagster.orchestration.metadata import rejudge_command
 from databrew_ws_dagster.orchestration.names import StreamNames
 from databrew_ws_dagster.orchestration.outcome import Outcome, failed
 from databrew_ws_dagster.orchestration.runs import may_start, run_key_of
@@ -133,36 +133,25 @@ def completeness(definition: StreamDefinition, profile: WindowProfile) -> Outcom
         )
     first, *more = profile.shortfalls
     others = f" (and {len(more)} more)" if more else ""
-    return failed(
-        AlertSeverity.ERROR,
-        f"micro-batch {first.batch_id}: {first.problem}{others}",
-        {
-            "missing": dg.MetadataValue.md(_shortfall_table(profile.shortfalls)),
-            "what_to_do": dg.MetadataValue.md(_healing(definition, profile)),
-        },
-    )
+    metadata: dict[str, Any] = {"missing": dg.MetadataValue.md(_shortfall_table(profile.shortfalls))}
+    if any(each.can_heal for each in profile.shortfalls):
+        # As text, for the UI hides long markdown behind a click.
+        metadata["judge_again"] = rejudge_command(definition, profile.window)
+        metadata["or"] = (
+            f"materialise the window's partition of {definition.name}; what is in raw replaces the window, exactly once"
+        )
+    if not all(each.can_heal for each in profile.shortfalls):
+        metadata["not_in_raw"] = (
+            "what is in no micro-batch was lost before it was sealed, or raw was removed by hand: look at the gaps of "
+            "the window, and at `corrupt` in the spool of the host that captured it"
+        )
+    return failed(AlertSeverity.ERROR, f"micro-batch {first.batch_id}: {first.problem}{others}", metadata)
 
 
 def _shortfall_table(shortfalls: Sequence[Shortfall]) -> str:
     more = len(shortfalls) - _MOST_SHORTFALLS
     rows = [(each.batch_id, each.problem) for each in shortfalls[:_MOST_SHORTFALLS]]
     return table(("micro-batch", "what is missing"), rows) + (f"\n\n… and {more} more" if more > 0 else "")
-
-
-def _healing(definition: StreamDefinition, profile: WindowProfile) -> str:
-    command = f"databrew-ws rejudge {shlex.quote(definition.file)} --window {profile.window}"
-    sentences = []
-    if any(each.can_heal for each in profile.shortfalls):
-        sentences.append(
-            f"Materialise the window's partition of `{definition.name}`, or run:\n\n    {command}\n\n"
-            "What is in raw is judged again and replaces the window, exactly once."
-        )
-    if not all(each.can_heal for each in profile.shortfalls):
-        sentences.append(
-            "What is in no micro-batch was lost before it was sealed, or raw was removed by hand: look at the gaps "
-            "of the window, and at `corrupt` in the spool of the host that captured it."
-        )
-    return "\n\n".join(sentences)
 
 
 def profile_metadata(profile: WindowProfile) -> dict[str, Any]:
@@ -199,7 +188,8 @@ def _charts(profile: WindowProfile, flow: Flow) -> tuple[Chart, Chart]:
 
 def _column_table(columns: Sequence[ColumnProfile]) -> str:
     more = len(columns) - _MOST_COLUMNS
-    header = ("column", "type", "values", "nulls", "distinct", "least", "median", "greatest", "frequent")
+    # Few and with spaces to break at: the UI cuts off what is wider than its own column.
+    header = ("column", "values", "nulls", "distinct", "least … median … greatest", "frequent")
     return table(header, [_column_row(column) for column in columns[:_MOST_COLUMNS]]) + (
         f"\n\n… and {more} more in the file" if more > 0 else ""
     )
@@ -207,8 +197,15 @@ def _column_table(columns: Sequence[ColumnProfile]) -> str:
 
 def _column_row(column: ColumnProfile) -> tuple[object, ...]:
     frequent = ", ".join(f"{each.value} ({each.count:,})" for each in column.top[:3])
-    median = number_text(column.quantiles[len(column.quantiles) // 2]) if column.quantiles else None
-    return (
-        *(column.path, column.kind, column.rows, f"{column.null_share:.2%}", column.distinct),
-        *(column.low, median, column.high, frequent),
-    )
+    median = column.quantiles[len(column.quantiles) // 2] if column.quantiles else None
+    extent = " … ".join(_value_text(each) for each in (column.low, median, column.high) if each is not None)
+    return f"{column.path} {column.kind}", column.rows, f"{column.null_share:.2%}", column.distinct, extent, frequent
+
+
+def _value_text(value: float | str) -> str:
+    match value:
+        case str():
+            return value
+        case int():
+            return f"{value:,}"
+    return number_text(value)

@@ -76,7 +76,7 @@ def build_report_job(definition: StreamDefinition, names: StreamNames) -> Unreso
 def build_report_schedule(
     definition: StreamDefinition, names: StreamNames, places: StreamPlaces
 ) -> dg.ScheduleDefinition:
-    """The schedule: each night, for the day before and for those of the last week that were missed."""
+    """The schedule: each night, for the day before and for those of the last week that lack one, or changed since."""
 
     @dg.schedule(
         name=f"{names.report_job}_schedule",
@@ -92,6 +92,6 @@ def build_report_schedule(
             for day in map(date.isoformat, days_to_report(places, now=datetime.now(UTC)))
             if may_start(context.instance, names.report_job, day)
         ]
-        return requests or dg.SkipReason("no day without a report has closed windows")
+        return requests or dg.SkipReason("no day of the last week has windows that were closed since its report")
 
     return report_schedule

@@ -20,6 +20,8 @@ _FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatu
 _PAGE = 200
 _MOST_PAGES = 10
 _MOST_WINDOWS = 20
+_KEY_FORMAT = "%Y-%m-%d-%H%M"
+"""Of a window's key; that of a day's is the beginning of it, and so compares."""
 
 OVERLAP_S = 60.0
 """Runs may show up so much later than they ended: another host's clock may be behind."""
@@ -128,12 +130,15 @@ def _take_run(
         memory.failed_runs.pop(f"{job} {window}", None)
     events = instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION).records
     for event in events:
-        evaluation = event.event_log_entry.asset_check_evaluation
+        entry = event.event_log_entry
+        evaluation = entry.asset_check_evaluation
         if evaluation is not None and evaluation.asset_key != names.socket:
-            yield from _take_evaluation(evaluation, names, memory)
+            yield from _take_evaluation(evaluation, names, memory, at=datetime.fromtimestamp(entry.timestamp, UTC))
 
 
-def _take_evaluation(evaluation: dg.AssetCheckEvaluation, names: StreamNames, memory: RunMemory) -> Iterator[Problem]:
+def _take_evaluation(
+    evaluation: dg.AssetCheckEvaluation, names: StreamNames, memory: RunMemory, *, at: datetime
+) -> Iterator[Problem]:
     of_other = "" if evaluation.asset_key == names.table else f" of {evaluation.asset_key.to_user_string()}"
     window = evaluation.partition or ""
     name = evaluation.check_name + of_other
@@ -149,7 +154,9 @@ def _take_evaluation(evaluation: dg.AssetCheckEvaluation, names: StreamNames, me
             yield problem
         check.failed[window] = problem.severity
         check.failed = dict(sorted(check.failed.items())[-_MOST_WINDOWS:])
-    if window >= check.newest:
+    # A capture whose clock ran ahead for a moment leaves a window that no other would follow for hours.
+    is_ahead = check.newest > f"{at:{_KEY_FORMAT}}"
+    if window >= check.newest or is_ahead:
         check.newest, check.problem = window, problem
 
 

@@ -10,8 +10,11 @@ import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
 from databrew_ws_dagster.orchestration.names import StreamNames
+from databrew_ws_dagster.storage.layout import StreamPlaces
+from databrew_ws_dagster.storage.run_marker import dead_runs, forget_run
 
 PARTITION_TAG = "dagster/partition"
+BACKFILL_TAG = "dagster/backfill"
 
 _PAUSE_AFTER_FAILURE_S = 3600.0
 
@@ -39,10 +42,22 @@ def run_key_of(context: dg.ScheduleEvaluationContext, partition: str) -> str:
     return f"{partition}/{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"
 
 
-def ingested_windows(instance: dg.DagsterInstance, names: StreamNames, runs: RunsFilter) -> Iterator[str]:
-    """Keys of the windows that the runs selected by a filter materialise, one for each run."""
+def ingest_runs(instance: dg.DagsterInstance, names: StreamNames, runs: RunsFilter) -> Iterator[dg.DagsterRun]:
+    """Those of the runs selected by a filter that materialise a window; `PARTITION_TAG` says which."""
     for record in instance.get_run_records(runs):
         run = record.dagster_run
         is_ingest = run.job_name == names.ingest_job or names.table in (run.asset_selection or ())
         if is_ingest and PARTITION_TAG in run.tags:
-            yield run.tags[PARTITION_TAG]
+            yield run
+
+
+def fail_dead_runs(instance: dg.DagsterInstance, places: StreamPlaces) -> None:
+    """Tell Dagster of the runs whose process is gone: after a power loss, or where a code server was killed with it.
+
+    Dagster notices by itself only where the launcher can ask the run's worker.
+    """
+    for run_id in dead_runs(places):
+        run = instance.get_run_by_id(run_id)
+        if run is not None and run.status in UNFINISHED:
+            instance.report_run_failed(run, "the run's process is gone; its window is tried again")
+        forget_run(places, run_id)

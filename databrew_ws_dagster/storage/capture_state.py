@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from databrew_ws_dagster.core.connection_event import GapCause
+from databrew_ws_dagster.core.known_fields import known_fields
 from databrew_ws_dagster.storage.atomic import replace_file
 from databrew_ws_dagster.storage.layout import StreamPlaces
 
@@ -64,6 +65,8 @@ class LaneState:
     connections: int = 0
     messages: int = 0
     bytes: int = 0
+    delay_s: float = 0.0
+    """How long messages may be on their way here, as far as pings tell; when it ended, of the last connection."""
     problem: str | None = None
     next_attempt_at: datetime | None = None
 
@@ -95,6 +98,8 @@ class CaptureState:
     messages: int = 0
     bytes: int = 0
     messages_per_s: float = 0.0
+    delay_s: float = 0.0
+    """How long messages may be on their way here, as far as pings tell."""
     written: int = 0
     """Records written to the page cache, events included."""
     durable: int = 0
@@ -144,12 +149,12 @@ def read_state(places: StreamPlaces) -> CaptureState | None:
     try:
         content = json.loads(_state_file(places).read_bytes())
         # Another version may have written it, with fewer fields or more.
-        values = {field.name: content[field.name] for field in fields(CaptureState) if field.name in content}
+        values = known_fields(CaptureState, content)
         gap = values.get("open_gap")
         if gap is not None:
             start, cause = datetime.fromisoformat(gap["start"]), GapCause(gap["cause"])
-            values["open_gap"] = OpenGap(**gap | {"start": start, "cause": cause})
-        values["lanes"] = tuple(LaneState(**_parsed(lane)) for lane in values.get("lanes", ()))
+            values["open_gap"] = OpenGap(**known_fields(OpenGap, gap) | {"start": start, "cause": cause})
+        values["lanes"] = tuple(LaneState(**_parsed(known_fields(LaneState, lane))) for lane in values.get("lanes", ()))
         return CaptureState(**_parsed(values))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

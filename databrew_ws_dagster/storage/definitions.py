@@ -13,7 +13,7 @@ from pathlib import Path
 
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.core.definition.alerts import Alerts, salvage_alerts
-from databrew_ws_dagster.core.definition.parse import parse_definition
+from databrew_ws_dagster.core.definition.parse import parse_definition, salvage_name
 from databrew_ws_dagster.errors import DefinitionError, Mistake
 from databrew_ws_dagster.storage.layout import CONFIG_VARIABLE
 
@@ -30,12 +30,14 @@ class BrokenDefinition:
         name: A name for its stream, made from the file's name: letters, digits and underscores. No two are the same.
         error: Every mistake in it.
         alerts: Who is to be told, as far as that can be read.
+        stream: The stream that it declares, as far as that can be read. Another file may declare the same.
     """
 
     file: str
     name: str
     error: DefinitionError
     alerts: Alerts = field(default_factory=Alerts)
+    stream: str | None = None
 
 
 def load_definition(path: Path, environ: Mapping[str, str]) -> StreamDefinition:
@@ -68,8 +70,7 @@ def load_definitions(path: Path, environ: Mapping[str, str]) -> tuple[StreamDefi
             loaded.append(definition)
         except DefinitionError as error:
             taken = [broken.name for broken in loaded if isinstance(broken, BrokenDefinition)]
-            alerts = _alerts_of(file, environ)
-            loaded.append(BrokenDefinition(str(file), _free_name(file, taken), error, alerts))
+            loaded.append(_broken(file, _free_name(file, taken), error, environ))
     return tuple(loaded)
 
 
@@ -83,11 +84,13 @@ def _files_at(path: Path) -> list[Path]:
     raise DefinitionError(str(path), (Mistake(problem),))
 
 
-def _alerts_of(file: Path, environ: Mapping[str, str]) -> Alerts:
+def _broken(file: Path, name: str, error: DefinitionError, environ: Mapping[str, str]) -> BrokenDefinition:
     try:
-        return salvage_alerts(_read_text(file), environ=environ)
+        text = _read_text(file)
     except DefinitionError:
-        return Alerts()
+        return BrokenDefinition(str(file), name, error)
+    alerts, stream = salvage_alerts(text, environ=environ), salvage_name(text, environ=environ)
+    return BrokenDefinition(str(file), name, error, alerts, stream)
 
 
 def _free_name(file: Path, taken: Collection[str]) -> str:

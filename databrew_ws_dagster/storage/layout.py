@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from databrew_ws_dagster.storage.lake import LakePath, lake_at
+
 CONFIG_VARIABLE = "DATABREW_WS_CONFIG"
 HOME_VARIABLE = "DATABREW_WS_HOME"
 LAKE_VARIABLE = "DATABREW_WS_LAKE"
@@ -20,41 +22,47 @@ class StreamPlaces:
 
     spool: Path
     """Segments, state and lease of capture; always on this host."""
-    raw: Path
+    runs: Path
+    """A mark of each run that is at work on a window; on this host."""
+    raw: LakePath
     """Sealed micro-batches: `window=<key>/<batch_id>.parquet`."""
-    pending: Path
+    pending: LakePath
     """One marker for each sealed micro-batch that no ingest run has committed yet."""
-    unclosed: Path
+    unclosed: LakePath
     """One marker for each window that changed since it was last closed."""
-    table: Path
+    table: LakePath
     """Delta: accepted rows."""
-    quarantine: Path
+    quarantine: LakePath
     """Delta: refused messages, with their reasons."""
-    gaps: Path
+    gaps: LakePath
     """Delta: connections and gaps."""
-    findings: Path
+    findings: LakePath
     """Delta: what differed from the definition, one row per change and micro-batch run."""
-    batches: Path
+    batches: LakePath
     """Delta: one row of counts per committed micro-batch."""
-    profiles: Path
+    profiles: LakePath
     """What each closed window holds: `<window>.json`."""
-    reports: Path
+    reports: LakePath
     """What each day brought: `<day>.json` and `<day>.md`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The home folder of an installation and its lake."""
+    """The home folder of an installation, always on this host, and its lake: a folder, or a part of an object store."""
 
     home: Path
-    lake: Path
+    lake: LakePath
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Layout:
-        """Read the folders from the environment; both may be relative to the working folder."""
+        """Read the places from the environment; folders may be relative to the working folder.
+
+        Raises:
+            StorageError: the lake is a URL that cannot be used.
+        """
         home = Path(environ.get(HOME_VARIABLE) or ".databrew").absolute()
         lake = environ.get(LAKE_VARIABLE)
-        return cls(home=home, lake=Path(lake).absolute() if lake else home / "lake")
+        return cls(home=home, lake=lake_at(lake) if lake else home / "lake")
 
     def stream(self, name: str) -> StreamPlaces:
         """The places of the stream called `name` (already checked to be a safe folder name)."""
@@ -62,6 +70,7 @@ class Layout:
         tables = self.lake / "tables"
         return StreamPlaces(
             spool=self.home / "spool" / name,
+            runs=self.home / "runs" / name,
             raw=raw,
             pending=raw / "_pending",
             unclosed=raw / "_unclosed",

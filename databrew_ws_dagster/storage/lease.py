@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from databrew_ws_dagster.core.known_fields import known_fields
 from databrew_ws_dagster.errors import LeaseHeldError, StorageError
 from databrew_ws_dagster.storage.layout import StreamPlaces
 
@@ -111,6 +112,6 @@ def _try_lock(descriptor: int, operation: int) -> bool:
 
 def _read_holder(descriptor: int) -> LeaseHolder | None:
     try:
-        return LeaseHolder(**json.loads(os.pread(descriptor, 4096, 0)))
+        return LeaseHolder(**known_fields(LeaseHolder, json.loads(os.pread(descriptor, 4096, 0))))
     except (ValueError, TypeError):  # read while the holder was writing its name
         return None

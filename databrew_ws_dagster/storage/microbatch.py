@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from databrew_ws_dagster.storage.atomic import create_private, make_folder, publish
+from databrew_ws_dagster.storage.lake import LakePath, each_of, reading
+from databrew_ws_dagster.storage.layout import StreamPlaces
 
 RAW_SCHEMA = pa.schema(
     [
@@ -64,20 +66,44 @@ def write_micro_batch(path: Path, record_batches: Iterable[pa.RecordBatch]) -> N
     publish(temporary, path)
 
 
-def read_micro_batches(paths: Sequence[Path]) -> pa.Table:
+def put_micro_batch(places: StreamPlaces, path: str, record_batches: Iterable[pa.RecordBatch]) -> None:
+    """Write a micro-batch to its place in the lake; repeating this changes nothing.
+
+    Where the lake is a store, it is written aside in the spool, uploaded, and read back. Its name does not depend on
+    the attempt, nor do its bytes, so whatever an attempt that was cut short has left there is simply replaced.
+
+    Args:
+        path: Relative to the stream's raw folder.
+
+    Raises:
+        OSError, StorageError: the lake cannot be written to.
+    """
+    target = places.raw / path
+    if isinstance(target, Path):
+        write_micro_batch(target, record_batches)
+        return
+    aside = places.spool / "upload" / target.name
+    write_micro_batch(aside, record_batches)
+    target.store.upload(target.key, aside)
+    aside.unlink()
+
+
+def read_micro_batches(paths: Sequence[LakePath]) -> pa.Table:
     """The records of micro-batches, in the order given: `RAW_SCHEMA` and `batch_id` (dictionary of strings).
 
     Raises:
         FileNotFoundError: a micro-batch is gone.
+        StorageError: it is in a store that is away.
     """
     if not paths:
         return RAW_SCHEMA.append(_BATCH_ID).empty_table()
-    return pa.concat_tables(_read_one(path) for path in paths).unify_dictionaries()
+    return pa.concat_tables(each_of(_read_one, paths)).unify_dictionaries()
 
 
-def _read_one(path: Path) -> pa.Table:
+def _read_one(path: LakePath) -> pa.Table:
     # One path at a time and without partition discovery: a `window=` folder must not become a column.
-    records = pq.read_table(path, schema=RAW_SCHEMA, partitioning=None)
+    with reading(path) as (where, filesystem):
+        records = pq.read_table(where, schema=RAW_SCHEMA, partitioning=None, filesystem=filesystem)
     batch_id = pa.DictionaryArray.from_arrays(
         pa.repeat(pa.scalar(0, pa.int32()), len(records)), pa.array([path.stem], pa.string())
     )

@@ -6,26 +6,31 @@ with the backlog, not with history. The micro-batches themselves are `storage.mi
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
+from functools import partial
 
-from databrew_ws_dagster.storage.atomic import fsync_folder, make_folder, replace_file
+from databrew_ws_dagster.core.known_fields import known_fields
+from databrew_ws_dagster.storage.lake import LakePath, each_of, files_in, remove, write
 from databrew_ws_dagster.storage.layout import StreamPlaces
 
 logger = logging.getLogger(__name__)
 
-_DAMAGED_SUFFIX = ".damaged"
 _TIMES = ("first_received_at", "last_received_at", "sealed_at")
 
 
 def batch_id_of(*, epoch: int, sequence: int) -> str:
     """The id of a micro-batch; ids sort like (epoch, sequence)."""
     return f"{epoch:019d}-{sequence:08d}"
+
+
+def position_in(batch_id: str) -> tuple[int, int]:
+    """Epoch and sequence of a micro-batch."""
+    epoch, sequence = batch_id.split("-")
+    return int(epoch), int(sequence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,55 +52,48 @@ class PendingBatch:
     first_received_at: datetime
     last_received_at: datetime
     sealed_at: datetime
-    suspect: bool
-    """The disk refused to confirm a write: the last records may be missing."""
-    corrupt_records: int
-    """Records known to be lost to damage of the segment on disk."""
     definition_digest: str
     """Of the definition that capture ran with."""
 
 
 def write_pending(places: StreamPlaces, batch: PendingBatch) -> None:
     """Add a micro-batch to the index, durably; repeating it changes nothing."""
-    make_folder(places.pending)
     content = asdict(batch) | {name: getattr(batch, name).isoformat() for name in _TIMES}
-    replace_file(_marker(places, batch.batch_id), json.dumps(content).encode())
+    write(_marker(places, batch.batch_id), json.dumps(content).encode())
 
 
 def list_pending(places: StreamPlaces) -> list[PendingBatch]:
     """Every micro-batch waiting for ingestion, sorted by batch id; empty when nothing was sealed yet.
 
-    A damaged marker is set aside under another name, so that it does not hold up the others. Its micro-batch is in
-    raw all the same, and the check on completeness names it when its window is closed.
+    A damaged marker is as good as its name: what it said is read from the micro-batch, until an ingest run clears it.
     """
-    batches = (_read(path) for path in sorted(places.pending.glob("[0-9]*.json")))
+    batches = each_of(partial(_read, places), files_in(places.pending, "[0-9]*.json"))
     return [batch for batch in batches if batch is not None]
+
+
+def list_pending_ids(places: StreamPlaces) -> list[str]:
+    """Their ids alone, sorted; what the markers say is not read."""
+    return [path.stem for path in files_in(places.pending, "[0-9]*.json")]
 
 
 def clear_pending(places: StreamPlaces, batch_ids: Iterable[str]) -> None:
     """Remove committed micro-batches from the index, durably; ids that are not in it are fine."""
-    for batch_id in batch_ids:
-        _marker(places, batch_id).unlink(missing_ok=True)
-    if places.pending.is_dir():
-        fsync_folder(places.pending)
+    remove([_marker(places, batch_id) for batch_id in batch_ids])
 
 
-def _marker(places: StreamPlaces, batch_id: str) -> Path:
+def _marker(places: StreamPlaces, batch_id: str) -> LakePath:
     return places.pending / f"{batch_id}.json"
 
 
-def _read(path: Path) -> PendingBatch | None:
+def _read(places: StreamPlaces, marker: LakePath) -> PendingBatch | None:
     try:
-        content = json.loads(path.read_bytes())
-        return PendingBatch(**content | {name: datetime.fromisoformat(content[name]) for name in _TIMES})
+        content = json.loads(marker.read_bytes())
+        times = {name: datetime.fromisoformat(content[name]) for name in _TIMES}
+        return PendingBatch(**known_fields(PendingBatch, content | times))
     except FileNotFoundError:  # an ingest run committed and cleared it since the folder was listed
         return None
     except (ValueError, TypeError, KeyError) as error:
-        logger.error(
-            "%s: is not a readable marker (%s); set aside: materialise the window of this micro-batch by hand, which "
-            "rebuilds the window from raw",
-            path, error,
-        )  # fmt: skip
-        with contextlib.suppress(FileNotFoundError):  # another process was quicker
-            path.replace(path.with_name(f"{path.name}{_DAMAGED_SUFFIX}"))
-        return None
+        from databrew_ws_dagster.storage.damaged_marker import describe_again  # pyarrow, for this rare case alone
+
+        logger.warning("%s: is not a readable marker (%s); it is made out from its micro-batch", marker, error)
+        return describe_again(places, marker)

@@ -11,13 +11,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
-from databrew_ws_dagster.storage.atomic import make_folder, replace_file
+from databrew_ws_dagster.core.known_fields import known_fields
+from databrew_ws_dagster.storage.lake import LakePath, files_in, remove, write
 from databrew_ws_dagster.storage.layout import StreamPlaces
 
 FRESH_FOR = timedelta(minutes=2)
 """A host that has not refreshed its file for so long has stopped; its clock may differ from ours by less."""
+_FORGOTTEN_AFTER = timedelta(days=1)
+"""A host killed so long ago will not withdraw: a restarted pod has another name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,43 +39,55 @@ def announce(places: StreamPlaces, presence: Presence) -> None:
     Raises:
         OSError, StorageError: the lake cannot be written to.
     """
-    make_folder(_folder(places))
     content = asdict(presence) | {"seen_at": presence.seen_at.isoformat()}
-    replace_file(_file(places, presence), json.dumps(content).encode(), durable=False)
+    write(_file(places, presence), json.dumps(content).encode(), durable=False)
 
 
 def withdraw(places: StreamPlaces, presence: Presence) -> None:
     """Say that it no longer does.
 
     Raises:
-        OSError: the lake cannot be written to.
+        OSError, StorageError: the lake cannot be written to.
     """
-    _file(places, presence).unlink(missing_ok=True)
+    remove([_file(places, presence)])
 
 
 def find_others(places: StreamPlaces, presence: Presence, *, now: datetime) -> list[Presence]:
-    """Captures other than this one that were announced lately, sorted by host.
+    """Captures other than this one that were announced lately, sorted by host; removes what the long dead left.
+
+    One that was last announced before this one began may be the same, restarted under another name. It is not told
+    before it announces itself again.
+
+    Args:
+        presence: This capture, seen at its start.
 
     Raises:
-        OSError: the lake cannot be read.
+        OSError, StorageError: the lake cannot be read, or not written to.
     """
+    captures = list(_read_all(places))
+    remove([_file(places, each) for each in captures if now - each.seen_at > _FORGOTTEN_AFTER])
     own = (presence.host, presence.home)
-    return [other for other in _read_all(places) if (other.host, other.home) != own and now - other.seen_at < FRESH_FOR]
+    return [
+        other
+        for other in captures
+        if (other.host, other.home) != own and other.seen_at >= presence.seen_at and now - other.seen_at < FRESH_FOR
+    ]
 
 
 def _read_all(places: StreamPlaces) -> Iterator[Presence]:
-    for path in sorted(_folder(places).glob("*.json")):
+    for path in files_in(_folder(places), "*.json"):
         try:
             content = json.loads(path.read_bytes())
-            yield Presence(**content | {"seen_at": datetime.fromisoformat(content["seen_at"])})
+            seen_at = datetime.fromisoformat(content["seen_at"])
+            yield Presence(**known_fields(Presence, content | {"seen_at": seen_at}))
         except (FileNotFoundError, ValueError, TypeError, KeyError):  # withdrawn meanwhile, or not ours
             continue
 
 
-def _folder(places: StreamPlaces) -> Path:
+def _folder(places: StreamPlaces) -> LakePath:
     return places.raw / "_captures"
 
 
-def _file(places: StreamPlaces, presence: Presence) -> Path:
+def _file(places: StreamPlaces, presence: Presence) -> LakePath:
     name = re.sub(r"[^A-Za-z0-9.-]+", "_", f"{presence.host}{presence.home}")
     return _folder(places) / f"{name}.json"

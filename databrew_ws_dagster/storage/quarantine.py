@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,18 +17,28 @@ import pyarrow.compute as pc
 from databrew_ws_dagster.core.arrow import FINDINGS_SCHEMA, QUARANTINE_SCHEMA
 from databrew_ws_dagster.core.connection_event import Opcode
 from databrew_ws_dagster.core.finding import Position, general_path
-from databrew_ws_dagster.storage.delta import BATCH_COLUMN, WINDOW_COLUMN, WindowedTable, matching_rows
+from databrew_ws_dagster.storage.delta import BATCH_COLUMN, WINDOW_COLUMN, WindowedTable
+from databrew_ws_dagster.storage.lake import LakePath
 from databrew_ws_dagster.storage.layout import StreamPlaces
 from databrew_ws_dagster.storage.pending import list_pending
 from databrew_ws_dagster.storage.raw import micro_batch_path
 from databrew_ws_dagster.storage.rebuild_marker import list_rebuilds
 from databrew_ws_dagster.storage.received import Extent, ReceivedMessage, messages_at
 from databrew_ws_dagster.storage.scan import stream_rows
+from databrew_ws_dagster.storage.table_files import matching_rows
 
 _WINDOW = pa.field(WINDOW_COLUMN, pa.string())
 _FOLDER_PREFIX = f"{WINDOW_COLUMN}="
 _FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 _FILTERED = ("_received_at", "reasons")
+_PLACE = [BATCH_COLUMN, "_connection", "_ordinal"]
+"""Where the message of a row stands in raw."""
+_MESSAGE_SCHEMA = pa.schema(
+    [
+        QUARANTINE_SCHEMA.field(name)
+        for name in ("_epoch", "_connection", "_ordinal", "_received_at", "opcode", "payload")
+    ]
+)
 _ADVICE_SCHEMA = pa.schema([FINDINGS_SCHEMA.field(name) for name in (BATCH_COLUMN, "class", "column", "accept_with")])
 
 
@@ -91,10 +100,11 @@ class Quarantine:
             schema: The columns wanted, of `QUARANTINE_SCHEMA`.
         """
         fields = [schema.field(name) for name in schema.names]
-        fields += [QUARANTINE_SCHEMA.field(name) for name in _FILTERED if name not in schema.names]
+        needed = (*_FILTERED, *_PLACE) if "payload" in schema.names else _FILTERED
+        fields += [QUARANTINE_SCHEMA.field(name) for name in needed if name not in schema.names]
         for window, path in self._files(part):
             for batch in stream_rows(path, pa.schema(fields)):
-                chosen = _within(batch, part).select(schema.names)
+                chosen = self._with_payloads(_within(batch, part), window).select(schema.names)
                 if len(chosen):
                     yield window, chosen
 
@@ -104,10 +114,11 @@ class Quarantine:
         ranges = {name: (value, value) for name, value in place.items()}
         found = []
         for path in self._table.files(self.windows(), ranges=ranges):
-            for batch in stream_rows(Path(path), QUARANTINE_SCHEMA):
+            for batch in stream_rows(path, QUARANTINE_SCHEMA):
                 for name, value in place.items():
                     batch = batch.filter(pc.equal(batch[name], value))
-                found += [_record(row, _window_of(Path(path))) for row in batch.to_pylist()]
+                window = _window_of(path)
+                found += [_record(row, window) for row in self._with_payloads(batch, window).to_pylist()]
         return sorted(found, key=lambda record: record.record)
 
     def advice_on(self, record: QuarantinedRecord) -> tuple[str, ...]:
@@ -135,7 +146,7 @@ class Quarantine:
                 the records, and the messages come from raw; where that was aged out, the records stand for them.
         """
         if not are_unwrapped:
-            for _, batch in self.rows(part, QUARANTINE_SCHEMA):
+            for _, batch in self.rows(part, _MESSAGE_SCHEMA):
                 yield from _messages(batch)
             return
         for window in part.windows or self.windows():
@@ -164,16 +175,37 @@ class Quarantine:
             raise ValueError("a purge is told its windows or times, and no class")
         return self._table.delete(" AND ".join(conditions))
 
-    def _files(self, part: Slice) -> list[tuple[str, Path]]:
+    def _with_payloads(self, rows: pa.RecordBatch, window: str) -> pa.RecordBatch:
+        """The same rows, those without a text with the whole message from raw; empty where raw was aged out."""
+        if "payload" not in rows.schema.names or not rows["payload"].null_count:
+            return rows
+        bare = pa.Table.from_batches([rows]).filter(pc.is_null(rows["payload"])).select(_PLACE)
+        found = {}
+        for batch_id in pc.unique(bare[BATCH_COLUMN]).to_pylist():
+            path = self._places.raw / micro_batch_path(window=window, batch_id=batch_id)
+            if path.exists():
+                wanted = bare.filter(pc.equal(bare[BATCH_COLUMN], batch_id))
+                for message in messages_at(path, wanted.rename_columns([BATCH_COLUMN, "connection", "ordinal"])):
+                    place = message.position
+                    found[batch_id, place.connection, place.ordinal] = message.payload
+        places = zip(*(rows[name].to_pylist() for name in _PLACE), strict=True)
+        texts = [
+            found.get(place, b"") if payload is None else payload
+            for place, payload in zip(places, rows["payload"].to_pylist(), strict=True)
+        ]
+        at = rows.schema.get_field_index("payload")
+        return rows.set_column(at, rows.schema.field(at), pa.array(texts, pa.binary()))
+
+    def _files(self, part: Slice) -> list[tuple[str, LakePath]]:
         """Windows and files that may hold a slice, oldest window first."""
         ranges: dict[str, tuple[object, object]] = {}
         if part.since is not None:
             ranges["_received_at"] = (part.since, _FOREVER)
-        files = map(Path, self._table.files(part.windows or self.windows(), ranges=ranges))
+        files = self._table.files(part.windows or self.windows(), ranges=ranges)
         return sorted((_window_of(path), path) for path in files)
 
     def _messages_from_raw(self, part: Slice, window: str) -> Iterator[ReceivedMessage]:
-        schema = pa.schema([QUARANTINE_SCHEMA.field(name) for name in (BATCH_COLUMN, "_connection", "_ordinal")])
+        schema = pa.schema([QUARANTINE_SCHEMA.field(name) for name in _PLACE])
         rows = [batch for _, batch in self.rows(part, schema)]
         places = pa.Table.from_batches(rows, schema).group_by(schema.names).aggregate([])
         aged_out = []
@@ -189,7 +221,7 @@ class Quarantine:
                 yield from _messages(batch.filter(pc.is_in(batch[BATCH_COLUMN], pa.array(aged_out, pa.string()))))
 
 
-def _window_of(path: Path) -> str:
+def _window_of(path: LakePath) -> str:
     return path.parent.name.removeprefix(_FOLDER_PREFIX)
 
 

@@ -5,7 +5,7 @@ A mark that is found later says that the rebuild was cut short and must be repea
 
 from __future__ import annotations
 
-from databrew_ws_dagster.storage.atomic import make_folder, remove_file, replace_file
+from databrew_ws_dagster.storage.lake import remove, write
 from databrew_ws_dagster.storage.layout import StreamPlaces
 
 _FOLDER = "_rebuild"
@@ -13,14 +13,12 @@ _FOLDER = "_rebuild"
 
 def mark_rebuild(places: StreamPlaces, window: str) -> None:
     """Note, durably, that a window's rebuild begins."""
-    folder = places.raw / _FOLDER
-    make_folder(folder)
-    replace_file(folder / window, b"")
+    write(places.raw / _FOLDER / window, b"")
 
 
 def clear_rebuild(places: StreamPlaces, window: str) -> None:
     """Note that a window's rebuild is complete."""
-    remove_file(places.raw / _FOLDER / window)
+    remove([places.raw / _FOLDER / window])
 
 
 def list_rebuilds(places: StreamPlaces) -> list[str]:

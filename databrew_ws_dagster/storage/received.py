@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from databrew_ws_dagster.core.connection_event import Opcode
 from databrew_ws_dagster.core.finding import Position
+from databrew_ws_dagster.storage.lake import LakePath
 from databrew_ws_dagster.storage.layout import StreamPlaces
 from databrew_ws_dagster.storage.microbatch import RAW_SCHEMA
 from databrew_ws_dagster.storage.raw import list_window
@@ -77,7 +77,7 @@ def messages_of_windows(places: StreamPlaces, windows: Sequence[str]) -> Iterato
             yield from _messages(batch.filter(_is_message(batch)))
 
 
-def messages_at(path: Path, positions: pa.Table) -> Iterator[ReceivedMessage]:
+def messages_at(path: LakePath, positions: pa.Table) -> Iterator[ReceivedMessage]:
     """The messages of one micro-batch that stand at these places, each once, in its order.
 
     Args:
@@ -95,7 +95,7 @@ def messages_at(path: Path, positions: pa.Table) -> Iterator[ReceivedMessage]:
                 yield message
 
 
-def _paths(places: StreamPlaces, windows: Sequence[str]) -> Iterator[Path]:
+def _paths(places: StreamPlaces, windows: Sequence[str]) -> Iterator[LakePath]:
     for window in windows:
         yield from list_window(places, window)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 from databrew_ws_dagster.core.arrow import FINDINGS_SCHEMA
 from databrew_ws_dagster.core.drift import Drift
 from databrew_ws_dagster.storage.delta import WindowedTable
+from databrew_ws_dagster.storage.lake import LakePath
 from databrew_ws_dagster.storage.layout import StreamPlaces
 from databrew_ws_dagster.storage.scan import stream_rows
 from databrew_ws_dagster.storage.stream_health import LastFinding, RecentJudging
@@ -57,9 +57,9 @@ def read_recent(places: StreamPlaces, *, now: datetime) -> RecentJudging:
     return RecentJudging(quarantined, _last_finding(newest) if newest else None)
 
 
-def _rows(files: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _rows(files: Sequence[LakePath], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     for file in files:
-        for rows in stream_rows(Path(file), schema):
+        for rows in stream_rows(file, schema):
             if len(rows):
                 yield rows
 

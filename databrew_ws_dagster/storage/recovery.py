@@ -5,18 +5,25 @@ Reads only; sealing the segments it left is the sealer's work.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from databrew_ws_dagster.core.connection_event import Closed, Opcode, decode_event
+from databrew_ws_dagster.core.connection_event import SPOOL, Closed, Opcode, decode_event
+from databrew_ws_dagster.errors import StorageError
+from databrew_ws_dagster.storage.lake import LakePath
 from databrew_ws_dagster.storage.layout import StreamPlaces
-from databrew_ws_dagster.storage.pending import list_pending
-from databrew_ws_dagster.storage.raw import newest_micro_batch
+from databrew_ws_dagster.storage.pending import list_pending_ids, position_in
+from databrew_ws_dagster.storage.raw import newest_micro_batches
 from databrew_ws_dagster.storage.segment import Block, read_blocks, read_header
 from databrew_ws_dagster.storage.spool import batch_of, list_segments, position_of
 
+logger = logging.getLogger(__name__)
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_TRIED = 20
+"""More micro-batches than a crash or a bad sector damages; a lake of nothing else is looked at no further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +50,33 @@ def find_last_written(places: StreamPlaces) -> LastWritten | None:
 def find_last_sealed(places: StreamPlaces) -> LastWritten | None:
     """The end of the newest micro-batch in the lake, for a spool that is gone; `None` if the lake has none.
 
-    Its cost grows with history.
+    One that cannot be read is passed over: the gap then begins earlier, at the end of the one before.
+
+    Raises:
+        StorageError: the lake is a store, and away: a capture that knows nothing of its past has to know this. Or
+            none of the newest micro-batches can be read.
     """
-    path = newest_micro_batch(places)
-    if path is None:
-        return None
-    from databrew_ws_dagster.storage.microbatch import read_micro_batches  # pyarrow, for this rare case alone
+    paths = newest_micro_batches(places)
+    for path in paths[:_MOST_TRIED]:
+        try:
+            end = _end_of_sealed(path)
+        except (OSError, ValueError, IndexError) as error:  # Arrow's errors are of the first two
+            logger.error("%s: cannot be read (%s); taking the one before for the last that was sealed", path, error)
+        else:
+            # Of the newest, read or not: the next epoch has to be above.
+            return replace(end, epoch=position_in(paths[0].stem)[0])
+    if paths:
+        raise StorageError(str(paths[0]), "cannot be read, nor can those before", "restore them, or move them away")
+    return None
+
+
+def _end_of_sealed(path: LakePath) -> LastWritten:
+    import pyarrow.compute as pc  # for this rare case alone
+
+    from databrew_ws_dagster.storage.microbatch import read_micro_batches
 
     records = read_micro_batches([path])
+    records = records.filter(pc.not_equal(records["connection"], SPOOL))
     first, last = (records.slice(row, 1).to_pylist()[0] for row in (0, len(records) - 1))
     is_read_to_the_end = last["opcode"] == Opcode.EVENT and isinstance(decode_event(last["payload"]), Closed)
     return LastWritten(
@@ -64,7 +90,8 @@ def find_last_sealed(places: StreamPlaces) -> LastWritten | None:
 def newest_epoch(places: StreamPlaces) -> int:
     """The newest epoch that has left anything unsealed or pending here; 0 if none has."""
     epochs = [position_of(path)[0] for path in list_segments(places)]
-    epochs += [batch.epoch for batch in list_pending(places)]
+    if isinstance(places.pending, Path):  # a store may be away, and capture starts all the same
+        epochs += [position_in(batch_id)[0] for batch_id in list_pending_ids(places)]
     return max(epochs, default=0)
 
 

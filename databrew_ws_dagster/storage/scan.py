@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from databrew_ws_dagster.errors import StorageError
+from databrew_ws_dagster.storage.lake import LakePath, located
+from databrew_ws_dagster.storage.object_store import reason_of
 
 _ROWS = 16_384
 _ROWS_WITH_PAYLOAD = 64
@@ -21,7 +22,9 @@ _PAYLOAD = "payload"
 _READ_BYTES = 1024 * 1024
 
 
-def stream_rows(path: Path, schema: pa.Schema, *, row_groups: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+def stream_rows(
+    path: LakePath, schema: pa.Schema, *, row_groups: Sequence[int] | None = None
+) -> Iterator[pa.RecordBatch]:
     """The rows of one file, in its order.
 
     Args:
@@ -33,15 +36,16 @@ def stream_rows(path: Path, schema: pa.Schema, *, row_groups: Sequence[int] | No
     """
     rows = _ROWS_WITH_PAYLOAD if _PAYLOAD in schema.names else _ROWS
     try:
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_BYTES) as file:
+        where, filesystem = located(path)
+        with pq.ParquetFile(where, filesystem=filesystem, pre_buffer=False, buffer_size=_READ_BYTES) as file:
             groups = range(file.num_row_groups) if row_groups is None else row_groups
             for batch in file.iter_batches(rows, row_groups=groups, columns=schema.names, use_threads=False):
                 yield batch.select(schema.names).cast(schema)
     except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, error) from None
 
 
-def row_groups_within(path: Path, column: str, values: Sequence[int]) -> list[int]:
+def row_groups_within(path: LakePath, column: str, values: Sequence[int]) -> list[int]:
     """Row groups that may hold one of `values`, by the column's statistics.
 
     Args:
@@ -51,9 +55,10 @@ def row_groups_within(path: Path, column: str, values: Sequence[int]) -> list[in
         StorageError: the file is gone or damaged.
     """
     try:
-        footer = pq.read_metadata(path)
+        where, filesystem = located(path)
+        footer = pq.read_metadata(where, filesystem=filesystem)
     except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, error) from None
     index = footer.schema.names.index(column)
     statistics = [footer.row_group(group).column(index).statistics for group in range(footer.num_row_groups)]
     return [group for group, known in enumerate(statistics) if known is None or _meets(values, known.min, known.max)]
@@ -64,9 +69,9 @@ def _meets(values: Sequence[int], lowest: int, highest: int) -> bool:
     return at < len(values) and values[at] <= highest
 
 
-def _unreadable(path: Path, error: Exception) -> StorageError:
+def _unreadable(path: LakePath, error: Exception) -> StorageError:
     return StorageError(
         str(path),
-        f"cannot be read ({error})",
+        f"cannot be read ({reason_of(error)})",
         "call again if it was compacted or aged out meanwhile; else check the disk",
     )

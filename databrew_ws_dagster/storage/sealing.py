@@ -1,15 +1,15 @@
 """Turning a finished segment into a sealed micro-batch: Parquet file, pending marker, then the segment goes.
 
-May be repeated or killed at any point. When a segment is finished is `core.sealing`'s to say.
+May be repeated or killed at any point. When a segment is finished is `capture.journal`'s to say.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +19,12 @@ from databrew_ws_dagster.core.connection_event import Opcode
 from databrew_ws_dagster.core.window import Windows
 from databrew_ws_dagster.storage.atomic import fsync_folder, make_folder, remove_file
 from databrew_ws_dagster.storage.layout import StreamPlaces
-from databrew_ws_dagster.storage.microbatch import RAW_SCHEMA, write_micro_batch
+from databrew_ws_dagster.storage.microbatch import RAW_SCHEMA, put_micro_batch
 from databrew_ws_dagster.storage.pending import PendingBatch, write_pending
 from databrew_ws_dagster.storage.raw import micro_batch_path
-from databrew_ws_dagster.storage.segment import Block, Damage, SegmentHeader, read_blocks, read_header
-from databrew_ws_dagster.storage.spool import batch_of, corrupt_folder, is_marked_suspect, position_of
-
-logger = logging.getLogger(__name__)
+from databrew_ws_dagster.storage.segment import Block, SegmentHeader, read_blocks, read_header
+from databrew_ws_dagster.storage.segment_fault import FaultFinder, block_of
+from databrew_ws_dagster.storage.spool import batch_of, corrupt_folder, is_last_of_epoch, is_marked_suspect, position_of
 
 _ROW_GROUP_BYTES = 1024 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,10 +39,14 @@ class _Contents:
     byte_size: int = 0
     first_received_at_ns: int | None = None
     last_received_at_ns: int = 0
-    damages: int = 0
-    corrupt_records: int = 0
 
-    def count(self, block: Block) -> None:
+    def counted(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """The same blocks."""
+        for block in blocks:
+            self._count(block)
+            yield block
+
+    def _count(self, block: Block) -> None:
         is_message = block.opcodes != Opcode.EVENT
         messages = int(is_message.sum())
         self.messages += messages
@@ -53,28 +56,14 @@ class _Contents:
         self.first_received_at_ns = min(first, self.first_received_at_ns or first)
         self.last_received_at_ns = max(last, self.last_received_at_ns)
 
-    def note(self, damage: Damage, segment: Path) -> None:
-        known = "an unknown number of" if damage.records is None else str(damage.records)
-        if damage.is_torn_tail:
-            logger.warning(
-                "%s: cut a write that never finished: %d bytes at offset %d, %s records",
-                segment, damage.length, damage.offset, known,
-            )  # fmt: skip
-            return
-        logger.error(
-            "%s: %d bytes at offset %d cannot be read: %s records lost; the file is kept",
-            segment, damage.length, damage.offset, known,
-        )  # fmt: skip
-        self.damages += 1
-        self.corrupt_records += damage.records or 0
-
 
 def seal_segment(
     places: StreamPlaces, segment: Path, *, windows: Windows, sealed_at: datetime, is_suspect: bool
 ) -> PendingBatch | None:
-    """Seal a segment that nobody writes to any more; `None` if it holds no record.
+    """Seal a segment that nobody writes to any more; `None` if it holds no record, and never held one.
 
-    A segment with damaged parts is sealed with what can be read and kept in the spool's `corrupt` folder.
+    A segment with damaged parts is sealed with what can be read, and with a record that tells of the rest; its file
+    is kept in the spool's `corrupt` folder.
 
     Args:
         windows: Of the stream; used only if the segment's header cannot be read.
@@ -86,14 +75,18 @@ def seal_segment(
     contents = _Contents()
     batch: PendingBatch | None = None
     epoch, sequence = position_of(segment)
+    is_confirmed = not (is_suspect or is_marked_suspect(segment))
+    finder = FaultFinder(segment, is_confirmed=is_confirmed, is_last=is_last_of_epoch(places, segment))
     with segment.open("rb") as file:
         header = read_header(file)
-        blocks = _count_blocks(read_blocks(file, batch_id=batch_of(segment)), contents, segment)
+        begun_ns = header.created_at_ns if header is not None else None
+        blocks = _blocks(file, segment, finder, begun_ns=begun_ns, windows=windows, kept_in=corrupt_folder(places))
+        blocks = contents.counted(blocks)
         first = next(blocks, None)
         if first is not None:
             header = header or SegmentHeader("", epoch, sequence, windows.key_of(first.base_ns), 0, "")
             path = micro_batch_path(window=header.window, batch_id=batch_of(segment))
-            write_micro_batch(places.raw / path, _record_batches(first, blocks, epoch))
+            put_micro_batch(places, path, _record_batches(first, blocks, epoch))
             for _ in blocks:  # a repeat finds the file written: the rest is only counted
                 pass
             batch = PendingBatch(
@@ -108,25 +101,29 @@ def seal_segment(
                 first_received_at=_time_of(contents.first_received_at_ns or 0),
                 last_received_at=_time_of(contents.last_received_at_ns),
                 sealed_at=sealed_at,
-                suspect=is_suspect or is_marked_suspect(segment),
-                corrupt_records=contents.corrupt_records,
                 definition_digest=header.definition_digest,
             )
             write_pending(places, batch)
-    if contents.damages:
+    if finder.damages:
         _keep_damaged(places, segment)
     else:
         remove_file(segment)
     return batch
 
 
-def _count_blocks(found: Iterable[Block | Damage], contents: _Contents, segment: Path) -> Iterator[Block]:
-    for part in found:
+def _blocks(
+    file: BinaryIO, segment: Path, finder: FaultFinder, *, begun_ns: int | None, windows: Windows, kept_in: Path
+) -> Iterator[Block]:
+    """What can be read, and then a record that tells of what cannot."""
+    for part in read_blocks(file, batch_id=batch_of(segment)):
         if isinstance(part, Block):
-            contents.count(part)
+            finder.take(part)
             yield part
         else:
-            contents.note(part, segment)
+            finder.note(part)
+    fault = finder.fault(begun_ns=begun_ns, windows=windows, kept_in=kept_in)
+    if fault is not None:
+        yield block_of(fault, sequence=position_of(segment)[1])
 
 
 def _record_batches(first: Block, rest: Iterator[Block], epoch: int) -> Iterator[pa.RecordBatch]:

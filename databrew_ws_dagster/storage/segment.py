@@ -40,6 +40,7 @@ from databrew_ws_dagster.core.frames import (
     SHORT_MOST,
     Frames,
 )
+from databrew_ws_dagster.core.known_fields import known_fields
 
 _SEGMENT_MAGIC = b"\x89DBWSSEG"
 _FORMAT = 2
@@ -162,7 +163,7 @@ def read_header(file: BinaryIO) -> SegmentHeader | None:
         if magic == _SEGMENT_MAGIC and version in _FORMATS_READ:
             content = file.read(length)
             if len(content) == length and zlib.crc32(content) == checksum:
-                return SegmentHeader(**json.loads(content))
+                return SegmentHeader(**known_fields(SegmentHeader, json.loads(content)))
     except struct.error:  # shorter than a header: the process died while it was written
         pass
     file.seek(0)

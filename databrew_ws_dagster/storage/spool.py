@@ -11,7 +11,7 @@ from pathlib import Path
 
 from databrew_ws_dagster.storage.atomic import create_private, fsync_folder, make_folder, write_fully
 from databrew_ws_dagster.storage.layout import StreamPlaces
-from databrew_ws_dagster.storage.pending import batch_id_of
+from databrew_ws_dagster.storage.pending import batch_id_of, position_in
 from databrew_ws_dagster.storage.segment import SegmentHeader, encode_header
 
 logger = logging.getLogger(__name__)
@@ -42,8 +42,13 @@ def batch_of(segment: Path) -> str:
 
 def position_of(segment: Path) -> tuple[int, int]:
     """Epoch and sequence of a segment: its name says them, so a damaged header does not hide them."""
-    epoch, sequence = batch_of(segment).split("-")
-    return int(epoch), int(sequence)
+    return position_in(batch_of(segment))
+
+
+def is_last_of_epoch(places: StreamPlaces, segment: Path) -> bool:
+    """Whether no later segment of its epoch waits to be sealed. They are sealed in order."""
+    epoch, sequence = position_of(segment)
+    return not any(epoch == later[0] and sequence < later[1] for later in map(position_of, list_segments(places)))
 
 
 def is_marked_suspect(segment: Path) -> bool:
@@ -102,16 +107,19 @@ class OpenSegment:
         try:
             os.fdatasync(self._descriptor)
         except OSError:
-            logger.exception("%s: the disk did not confirm a write; sealing it as suspect", self.path)
-            self.is_suspect = True
             self._mark_suspect()
 
     def close(self) -> None:
-        """Close the file without a sync."""
-        os.close(self._descriptor)
+        """Close the file without a sync; what the disk refuses only now makes the segment suspect, too."""
+        try:
+            os.close(self._descriptor)
+        except OSError:
+            self._mark_suspect()
 
     def _mark_suspect(self) -> None:
         """Say so in the segment's name: one rename, which outlives this process and needs no room on the disk."""
+        logger.exception("%s: the disk did not confirm a write; sealing it as suspect", self.path)
+        self.is_suspect = True
         marked = self.path.with_name(f"{self.batch_id}{_SUSPECT_SUFFIX}")
         try:
             self.path.replace(marked)

@@ -72,7 +72,7 @@ def read_health(stream: str, places: StreamPlaces, *, now: datetime) -> StreamHe
     if holder is None:
         is_well = state is not None and state.status is CaptureStatus.STOPPED
         status = NOT_RUNNING if state is not None and not is_well else status
-        problem = state.problem if state is not None else None
+        problem = _why_nobody_captures(state)
     else:
         problem = problem_of(state, now=now) if state is not None else "it has not written its state"
         is_well = problem is None
@@ -96,6 +96,15 @@ def read_health(stream: str, places: StreamPlaces, *, now: datetime) -> StreamHe
         is_well=is_well,
         problem=problem,
     )
+
+
+def _why_nobody_captures(state: CaptureState | None) -> str | None:
+    if state is None:
+        return "nobody has captured it on this host"
+    if state.status is CaptureStatus.STOPPED:
+        return state.problem
+    last_words = f"; its last words: {state.problem}" if state.problem else ""
+    return f"its capture, process {state.pid} on {state.host}, ended without being told to{last_words}"
 
 
 def _read_recent(places: StreamPlaces, *, now: datetime) -> RecentJudging:

@@ -6,7 +6,7 @@ with history. What closing a window means is `maintenance`'s.
 
 from __future__ import annotations
 
-from databrew_ws_dagster.storage.atomic import fsync_folder, make_folder, remove_file, replace_file
+from databrew_ws_dagster.storage.lake import remove, rename, write
 from databrew_ws_dagster.storage.layout import StreamPlaces
 
 _CLOSING_SUFFIX = ".closing"
@@ -14,8 +14,7 @@ _CLOSING_SUFFIX = ".closing"
 
 def mark_unclosed(places: StreamPlaces, window: str) -> None:
     """Note, durably, that a window's tables have changed."""
-    make_folder(places.unclosed)
-    replace_file(places.unclosed / window, b"")
+    write(places.unclosed / window, b"")
 
 
 def list_unclosed(places: StreamPlaces) -> list[str]:
@@ -25,14 +24,9 @@ def list_unclosed(places: StreamPlaces) -> list[str]:
 
 def begin_closing(places: StreamPlaces, window: str) -> None:
     """Take the window's mark aside before its tables are read: what changes them from now on marks it anew."""
-    try:
-        (places.unclosed / window).replace(places.unclosed / f"{window}{_CLOSING_SUFFIX}")
-    except FileNotFoundError:  # never marked, or a closing of it was cut short
-        return
-    fsync_folder(places.unclosed)
+    rename(places.unclosed / window, f"{window}{_CLOSING_SUFFIX}")
 
 
 def finish_closing(places: StreamPlaces, window: str) -> None:
     """Note, durably, that the window was closed as it stood when its closing began."""
-    if places.unclosed.is_dir():
-        remove_file(places.unclosed / f"{window}{_CLOSING_SUFFIX}")
+    remove([places.unclosed / f"{window}{_CLOSING_SUFFIX}"])

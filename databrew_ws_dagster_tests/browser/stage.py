@@ -21,6 +21,7 @@ from databrew_ws_dagster.orchestration.names import StreamNames
 from databrew_ws_dagster.playground.feed import Drift, make_messages
 from databrew_ws_dagster.playground.ledger import Ledger
 from databrew_ws_dagster.playground.server import Playground
+from databrew_ws_dagster.storage.lake import LakePath
 from databrew_ws_dagster.storage.layout import StreamPlaces
 from databrew_ws_dagster_tests.end_to_end.installation import REPOSITORY, TIMEOUT_S, Installation, await_that
 from databrew_ws_dagster_tests.scenario import Sealer
@@ -156,6 +157,6 @@ def _await_messages(ledger: Ledger, more: int) -> None:
     ledger.wait_until(lambda ledger: ledger.counts.messages >= last, timeout_s=TIMEOUT_S)
 
 
-def count(table: Path) -> int:
+def count(table: LakePath) -> int:
     """Rows of a table; 0 before it exists."""
     return DeltaTable(str(table)).count() if (table / "_delta_log").is_dir() else 0

@@ -17,6 +17,7 @@ from deltalake import DeltaTable
 from playwright.sync_api import Locator, Page, expect
 
 from databrew_ws_dagster.storage.capture_state import CaptureState, CaptureStatus, read_state
+from databrew_ws_dagster.storage.lake import LakePath
 from databrew_ws_dagster_tests.browser.stage import CORRECTED, DRIFTED, Stage
 from databrew_ws_dagster_tests.cli.serving import PROGRAM
 from databrew_ws_dagster_tests.end_to_end.installation import TIMEOUT_S, await_that
@@ -81,6 +82,8 @@ def test_two_clicks_lead_from_a_failed_check_to_the_quarantine_by_commands_that_
     expect(page.get_by_text(re.compile(r"^databrew-ws rejudge .*taxi_rides.yaml --window"))).to_be_visible()
     page.get_by_role("link", name=f"{DRIFTED}_quarantine").click()
     expect(page.get_by_text("Refused messages: the payload as it came")).to_be_visible()
+    go(page, f"/assets/{DRIFTED}_quarantine?view=partitions", stage)
+    expect(page.get_by_text(re.compile(r"^databrew-ws quarantine show taxi_rides")).first).to_be_visible()
 
 
 def test_a_window_tells_its_numbers_and_a_check_in_which_windows_it_failed(
@@ -118,12 +121,15 @@ def test_numbers_plot_over_the_materialisations(stage: Stage, page: Page, pictur
 def test_the_profile_of_an_ended_window_shows_its_charts_and_columns(
     stage: Stage, page: Page, picture: Picture
 ) -> None:
-    page.set_viewport_size({"width": 1700, "height": 1200})
+    page.set_viewport_size({"width": 1440, "height": 1200})
     go(page, f"/assets/{DRIFTED}_profile?view=partitions&partition={stage.windows[-1]}", stage)
     expect(page.get_by_alt_text("messages per minute")).to_be_visible()
     expect(page.get_by_role("cell", name="driver_id").first).to_be_visible()
     assert page.evaluate(_DRAWN_PICTURES) == 2
     page.get_by_role("cell", name="driver_id").first.scroll_into_view_if_needed()
+    last = page.get_by_text("frequent", exact=True).last.bounding_box()
+    assert last is not None
+    assert last["x"] + last["width"] < 1440, "the table of columns is not cut off"
     picture("profile")
 
 
@@ -205,7 +211,7 @@ def run_shown(command: Locator, stage: Stage) -> str:
     )
 
 
-def rows_of(table: Path, stage: Stage) -> int:
+def rows_of(table: LakePath, stage: Stage) -> int:
     """Rows of the hours of history."""
     windows = DeltaTable(str(table)).to_pandas(columns=["_window"])["_window"]
     return int(windows.isin(stage.windows).sum())
@@ -218,7 +224,7 @@ def connected(stage: Stage, *, since: CaptureState | None = None) -> CaptureStat
     return state if state is not None and is_another and state.status is CaptureStatus.CONNECTED else None
 
 
-def gaps_since(table: Path, stopped: CaptureState) -> bool:
+def gaps_since(table: LakePath, stopped: CaptureState) -> bool:
     """Whether a gap is told that began with the capture that was stopped."""
     gaps = DeltaTable(str(table)).to_pandas().query("event == 'gap'")
     return bool((gaps["_epoch"] > stopped.epoch).any())

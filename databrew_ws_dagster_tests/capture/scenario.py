@@ -19,7 +19,7 @@ from websockets.http11 import Request, Response
 from databrew_ws_dagster.capture.service import capture
 from databrew_ws_dagster.capture.summary import CaptureSummary
 from databrew_ws_dagster.capture.surroundings import Surroundings
-from databrew_ws_dagster.core.connection_event import ConnectionEvent, Gap, Opcode, decode_event
+from databrew_ws_dagster.core.connection_event import SPOOL, ConnectionEvent, Gap, Opcode, decode_event
 from databrew_ws_dagster.core.definition.model import BatchLimits, Column, StreamDefinition
 from databrew_ws_dagster.core.definition.source import Backoff, Source
 from databrew_ws_dagster.core.definition.template import Template
@@ -45,6 +45,7 @@ def definition_of(url: str, *, batch: BatchLimits | None = None, **source: Any) 
         batch=batch or BatchLimits(interval_s=60.0),
         file="rides.yaml",
         digest="d1",
+        capture_digest="c1",
     )
 
 
@@ -167,6 +168,8 @@ class Log:
         missing = []
         expected = (0, 0, 0)
         for row in self.rows:
+            if row["connection"] == SPOOL:
+                continue
             here = (row["epoch"], row["connection"], row["ordinal"])
             if here[:2] != expected[:2]:
                 expected = (*here[:2], 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -100,6 +101,25 @@ def test_a_replay_is_believed_if_it_repeats_what_we_have(value: str | int, first
     assert cursor.is_replayed([(0, 1, b"control"), (0, 1, b'{"id": null}'), (0, 1, b'{"id": true}')]) is None
     assert cursor.is_replayed([record]) is is_replayed
     assert cursor.is_replayed([record]) is None
+
+
+class Looked(tuple[bytes, ...]):
+    """Messages that count how often they are gone through."""
+
+    times = 0
+
+    def __reversed__(self) -> Iterator[bytes]:
+        self.times += 1
+        return reversed(list(self))
+
+
+def test_messages_that_are_noted_again_are_not_parsed_again() -> None:
+    """Nothing new may become durable for hours, and capture notes several times a second."""
+    cursor = Cursor(Resume(path="id"), None)
+    payloads = Looked([b"control"] * 64)
+    for _ in range(3):
+        cursor.note(payloads)
+    assert payloads.times == 1
 
 
 def test_the_newest_durable_message_with_a_value_counts() -> None:

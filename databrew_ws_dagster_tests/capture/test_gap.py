@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from databrew_ws_dagster.capture.gap import close_gap, gap_after_ending, gap_after_restart
 from databrew_ws_dagster.capture.receiver import Ending
 from databrew_ws_dagster.core.connection_event import GapCause
-from databrew_ws_dagster.core.definition.source import Source
-from databrew_ws_dagster.core.definition.template import Template
 from databrew_ws_dagster.storage.capture_state import CaptureState, CaptureStatus, OpenGap
 from databrew_ws_dagster.storage.recovery import LastWritten
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-SOURCE = Source(urls=(Template("ws://host/"),), ping_interval_s=10.0, ping_timeout_s=5.0)
 STATE = CaptureState(
     stream="rides",
     pid=1,
@@ -32,14 +31,14 @@ STATE = CaptureState(
 )
 
 
-def gap_of(cause: GapCause, *, is_clean: bool, last_message_at: datetime = NOON) -> OpenGap:
-    """The gap after a connection that ended at noon and was caught up half a second before."""
+def gap_of(cause: GapCause, *, is_clean: bool, last_message_at: datetime = NOON, delay_s: float = 0.01) -> OpenGap:
+    """The gap after a connection that ended at noon, was caught up half a second before, and last proven to be alive
+    15 s before."""
     return gap_after_ending(
-        Ending(cause, 1006, "", is_clean),
+        Ending(cause, 1006, "", is_clean, delay_s=delay_s, unproven_s=15.0),
         ended_at=NOON,
         caught_up_at=NOON - 0.5 * SECOND,
         last_message_at=last_message_at,
-        source=SOURCE,
         epoch=5,
         connection=2,
     )
@@ -63,6 +62,17 @@ def test_a_close_of_the_server_was_on_its_way_while_it_sent_nothing_more() -> No
 def test_a_broken_connection_may_have_dropped_what_was_on_its_way() -> None:
     """One second more."""
     assert gap_of(GapCause.CONNECTION_LOST, is_clean=False).start == NOON - 1.5 * SECOND
+
+
+@pytest.mark.parametrize("cause", [GapCause.CONNECTION_LOST, GapCause.SERVER_CLOSED, GapCause.PING_TIMEOUT])
+def test_what_was_delayed_was_sent_before(cause: GapCause) -> None:
+    """As long before as pings tell, also where messages came to the very end."""
+    assert gap_of(cause, is_clean=False, delay_s=7.0).start == NOON - 7.5 * SECOND
+
+
+def test_a_close_of_our_own_waits_for_what_is_delayed() -> None:
+    """All of it came before the server's answer."""
+    assert gap_of(GapCause.PLANNED_RESTART, is_clean=True, delay_s=7.0).start == NOON - 0.5 * SECOND
 
 
 def test_silence_begins_its_gap_at_the_last_message() -> None:
@@ -94,6 +104,13 @@ def test_an_unclean_stop_begins_where_state_or_log_last_was_caught_up() -> None:
     gap = gap_after_restart(STATE, older)
     assert gap is not None
     assert gap.start == NOON - SECOND
+
+
+def test_an_unclean_stop_reaches_back_for_what_was_delayed() -> None:
+    """By as much as the state tells, and by the second that the state may be old."""
+    gap = gap_after_restart(replace(STATE, delay_s=7.0), None)
+    assert gap is not None
+    assert gap.start == NOON - 8 * SECOND
 
 
 def test_a_log_that_never_caught_up_begins_its_gap_at_its_first_record() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -65,6 +66,11 @@ def journal_in(folder: Path, written: Written) -> Journal:
         reserve=DiskReserve(byte_size=0, share=0.0),
         on_finished=written.finished.append,
     )
+
+
+def refuse(_descriptor: int) -> None:
+    """As a disk does that is dying."""
+    raise OSError(errno.EIO, "Input/output error")
 
 
 async def test_records_of_two_windows_are_two_segments(tmp_path: Path) -> None:
@@ -135,6 +141,50 @@ async def test_a_failed_sync_makes_the_segment_suspect_and_is_not_repeated(
     assert await journal.close()
     assert [finished.is_suspect for finished in written.finished] == [True, False]
     assert written.payloads() == [b"uncertain", b"certain"]
+
+
+async def test_what_the_disk_did_not_confirm_never_counts_as_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even once what came after it is durable."""
+    written = Written()
+    journal = journal_in(tmp_path, written)
+    log = journal.open_log(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", refuse)
+        log.append([as_frames(NOON_NS, 1, b"uncertain"), as_frames(NOON_NS, 1, b"too")])
+        keeping = asyncio.create_task(journal.keep())
+        async with asyncio.timeout(PATIENCE_S):
+            while not written.finished:
+                await asyncio.sleep(0.01)
+    keeping.cancel()
+    assert journal.durable == 0
+    log.append([as_frames(NOON_NS, 1, b"certain")])
+    assert await journal.close()
+    assert (journal.written, journal.durable) == (3, 1)
+
+
+async def test_a_segment_that_cannot_be_closed_is_finished_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk may tell of a failed write only then; the segment is suspect and sealed, not left for the next start."""
+    written = Written()
+    journal = journal_in(tmp_path, written)
+    journal.open_log(1).append([as_frames(NOON_NS, 1, b"kept")])
+    real_close = os.close
+
+    def close_and_refuse(descriptor: int) -> None:
+        real_close(descriptor)
+        if threading.current_thread().name.startswith("journal"):
+            refuse(descriptor)
+
+    monkeypatch.setattr(os, "close", close_and_refuse)
+    assert await journal.close()
+    await asyncio.sleep(0)  # the thread has told the loop, which has not listened yet
+    (finished,) = written.finished
+    assert finished.is_suspect
+    assert ".suspect" in finished.path.name
+    assert written.payloads() == [b"kept"]
 
 
 async def test_writing_happens_within_20_ms_and_durability_without_asking(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ def status(code: int, reason: str = "", **headers: str) -> InvalidStatus:
         (InvalidMessage("did not receive a valid HTTP response"), "not HTTP"),
         (InvalidUpgrade("Upgrade"), "InvalidUpgrade"),
         (status(404, "Not Found"), "refused: 404 Not Found"),
+        (status(302, "Found", Location="http://[half"), "redirected (302 Found) to another path"),
     ],
 )
 def test_every_failure_has_words(error: Exception, words: str) -> None:
@@ -42,7 +43,16 @@ def test_every_failure_has_words(error: Exception, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected_s"),
-    [("30", 30), ("Sun, 01 Mar 2026 12:02:00 GMT", 120), ("999999", 3600), ("soon", 0), ("-5", 0)],
+    [
+        ("30", 30),
+        ("Sun, 01 Mar 2026 12:02:00 GMT", 120),
+        ("999999", 3600),
+        ("9" * 400, 3600),
+        ("soon", 0),
+        ("-5", 0),
+        ("²", 0),
+        (f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT", 0),
+    ],
 )
 def test_retry_after_is_honoured_within_reason(value: str, expected_s: float) -> None:
     """Seconds or a date, at most an hour; nonsense is ignored."""

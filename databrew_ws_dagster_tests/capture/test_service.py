@@ -15,6 +15,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.frames import Frame, Opcode
 
+from databrew_ws_dagster.capture import herald
 from databrew_ws_dagster.core.connection_event import ClockStep, Closed, GapCause, Opened
 from databrew_ws_dagster.core.definition.model import BatchLimits
 from databrew_ws_dagster.core.definition.source import Heartbeat, OpenMessage
@@ -36,6 +37,7 @@ from databrew_ws_dagster_tests.capture.scenario import (
     reset,
     serving,
 )
+from databrew_ws_dagster_tests.lake_files import on_disk
 
 SLACK = timedelta(seconds=2)
 
@@ -557,8 +559,11 @@ async def test_a_clock_that_is_set_is_an_event_and_loses_nothing(tmp_path: Path)
     assert [round(event.seconds) for event in log.events if isinstance(event, ClockStep)] == [-3600]
 
 
-async def test_a_capture_of_the_same_stream_elsewhere_is_told_not_stopped(tmp_path: Path) -> None:
+async def test_a_capture_of_the_same_stream_elsewhere_is_told_not_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two spools, one lake: both go on, both say so, and both forget it when the other has stopped."""
+    monkeypatch.setattr(herald, "_EVERY_S", 0.05)
 
     async def feed(connection: ServerConnection) -> None:
         await send_all(connection, [b"x"])
@@ -576,5 +581,5 @@ async def test_a_capture_of_the_same_stream_elsewhere_is_told_not_stopped(tmp_pa
             await after.finish()
         assert not before.task.done()
         await before.finish()
-    assert list((first.raw / "_captures").iterdir()) == []
+    assert list(on_disk(first.raw / "_captures").iterdir()) == []
     assert Log.of(first).payloads == [b"x", b"x"]

@@ -69,7 +69,7 @@ def test_without_a_file_the_configured_one_is_checked(tmp_path: Path) -> None:
 def test_a_missing_file_and_an_empty_folder_say_what_is_missing(tmp_path: Path) -> None:
     missing, empty = _check(tmp_path / "absent.yaml"), _check(tmp_path)
     assert (missing.exit_code, empty.exit_code) == (2, 2)
-    assert "DATABREW_WS_CONFIG" in missing.output
+    assert f"there is nothing at '{tmp_path}/absent.yaml'" in missing.output
     assert "holds no definition" in empty.output
 
 

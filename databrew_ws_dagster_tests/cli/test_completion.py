@@ -57,6 +57,15 @@ def test_a_word_that_begins_no_configured_file_is_left_to_the_shell_as_a_path(pr
     assert _offered("status ta") == []
 
 
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("words", ["check", "capture", "rejudge --all", "validate"])
+def test_a_file_that_is_not_there_is_named_with_those_that_are(words: str) -> None:
+    result = CliRunner().invoke(cli, [*words.split(), "ridez.yaml", *(["-"] if words == "validate" else [])])
+    assert result.exit_code == 2
+    assert "nothing at 'ridez.yaml'; did you mean 'pipelines/rides.yaml'?" in " ".join(result.stderr.split())
+    assert "there are pipelines/broken.yaml, pipelines/rides.yaml" in " ".join(result.stderr.split())
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_gets_its_script(shell: str) -> None:
     script = CliRunner().invoke(cli, ["completion", shell]).output

@@ -24,6 +24,7 @@ from databrew_ws_dagster_tests.cli.lake import (
     coordinate_of,
     ingest,
 )
+from databrew_ws_dagster_tests.lake_files import on_disk
 from databrew_ws_dagster_tests.scenario import (
     DEFINITION_TEXT,
     GARBAGE,
@@ -177,7 +178,7 @@ def test_export_of_an_unwrapped_stream_whole_messages_come_each_once(lake_home: 
     for name in ("whole.jsonl", "aged_out.jsonl"):
         assert quarantine("export", "taxi_rides", "--to", tmp_path / name, "--window", window).exit_code == 0
         for path in list_window(sealer.places, window):
-            path.unlink()
+            on_disk(path).unlink()
     payloads = {
         name: [json.loads(line)["payload"].encode() for line in (tmp_path / name).read_text().splitlines()]
         for name in ("whole.jsonl", "aged_out.jsonl")
@@ -203,8 +204,8 @@ def test_rejudge_judges_the_windows_concerned_and_no_others(lake_home: Path) -> 
 def test_rejudge_a_window_whose_raw_was_aged_out_keeps_its_rows(lake_home: Path) -> None:
     """Judging nothing would replace what is there by nothing."""
     for path in list_window(places_of(lake_home), NEXT_WINDOW):
-        path.unlink()
-        path.parent.rmdir()
+        on_disk(path).unlink()
+        on_disk(path.parent).rmdir()
     result = quarantine("rejudge", "taxi_rides", "--window", NEXT_WINDOW)
     assert f"{NEXT_WINDOW}: its raw was aged out" in result.stderr
     assert listed("--window", NEXT_WINDOW) == {(NEXT_WINDOW, "F04"): 1}

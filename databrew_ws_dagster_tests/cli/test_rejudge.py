@@ -12,7 +12,9 @@ from click.testing import CliRunner, Result
 from databrew_ws_dagster.cli import cli
 from databrew_ws_dagster.ingest.report import IngestMode
 from databrew_ws_dagster.ingest.window import acknowledge, ingest_window
+from databrew_ws_dagster.storage.lake import remove
 from databrew_ws_dagster.storage.layout import Layout
+from databrew_ws_dagster.storage.raw import list_window
 from databrew_ws_dagster_tests.scenario import (
     CLEAN,
     DEFINITION_TEXT,
@@ -63,6 +65,21 @@ def test_a_range_or_all_windows_may_be_named(file: Path) -> None:
         result = rejudge(file, *arguments, "--json")
         lines = [json.loads(line) for line in result.stdout.splitlines()]
         assert [(line["window"], line["accepted"]) for line in lines] == [(WINDOW, 6), (NEXT_WINDOW, 2)]
+
+
+def test_a_window_of_which_raw_has_gone_in_part_stays_and_holds_up_no_other(file: Path) -> None:
+    """It is named, and the exit status says that not all is done."""
+    layout = Layout(home=file.parent / "home", lake=file.parent / "home" / "lake")
+    places = layout.stream("taxi_rides")
+    Sealer(places, sequence=2, ordinal=10).seal([ride(30)])
+    ingest_window(definition(), layout=layout, window=WINDOW, mode=IngestMode.APPEND)
+    remove(list_window(places, WINDOW)[:1])
+
+    result = rejudge(file, "--all", "--json")
+
+    assert result.exit_code == 1
+    assert [json.loads(line)["window"] for line in result.stdout.splitlines()] == [NEXT_WINDOW]
+    assert f"[1/2] {WINDOW}: stays as it is: 1 micro-batches of window {WINDOW} are no longer there" in result.stderr
 
 
 def test_what_still_does_not_fit_gives_exit_status_1(file: Path) -> None:

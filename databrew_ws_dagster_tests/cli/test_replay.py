@@ -15,6 +15,7 @@ from databrew_ws_dagster.storage.layout import Layout
 from databrew_ws_dagster.storage.raw import list_window
 from databrew_ws_dagster_tests.cli.lake import FIRST, NEXT_WINDOW, SECOND
 from databrew_ws_dagster_tests.cli.serving import PATIENCE_S, serving
+from databrew_ws_dagster_tests.lake_files import on_disk
 from databrew_ws_dagster_tests.scenario import NULL_FIELD, WINDOW
 
 COINBASE = Path(__file__).parents[1] / "data" / "coinbase.jsonl"
@@ -100,7 +101,7 @@ def test_a_damaged_micro_batch_closes_the_connection_and_is_named(lake_home: Pat
     """The damage lies where only a reader of payloads meets it."""
     (path,) = list_window(Layout(home=lake_home, lake=lake_home / "lake").stream("taxi_rides"), WINDOW)
     with serving("replay", "--stream", "taxi_rides", "--window", WINDOW, "--port", "0") as program:
-        path.write_bytes(b"PAR1")
+        on_disk(path).write_bytes(b"PAR1")
         with connect(program.url) as client, pytest.raises(ConnectionClosedError) as closed:
             client.recv(timeout=PATIENCE_S)
         assert closed.value.rcvd is not None

@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
+from databrew_ws_dagster.cli import main
 from databrew_ws_dagster.cli.status import command
+from databrew_ws_dagster.errors import DatabrewWsError
 from databrew_ws_dagster.storage.capture_state import CaptureState, CaptureStatus, LaneState, write_state
 from databrew_ws_dagster.storage.layout import Layout
 from databrew_ws_dagster.storage.lease import LeaseHolder, hold_lease
@@ -23,6 +26,7 @@ from databrew_ws_dagster.storage.pending import PendingBatch, write_pending
 from databrew_ws_dagster_tests.capture.scenario import places_in
 from databrew_ws_dagster_tests.cli.lake import ingest
 from databrew_ws_dagster_tests.cli.serving import PATIENCE_S, PROGRAM
+from databrew_ws_dagster_tests.lake_files import on_disk
 from databrew_ws_dagster_tests.scenario import DEFINITION_TEXT, Sealer, definition, ride
 
 HOLDER = LeaseHolder(pid=42, host="here", since="now", kind="cli")
@@ -66,9 +70,9 @@ def test_a_running_capture_is_well(home: Path) -> None:
     sealed_at = datetime.now(UTC) - timedelta(seconds=90)
     write_pending(
         places,
-        PendingBatch("b1", "w", 5, 1, "p", 1, 0, 1, sealed_at, sealed_at, sealed_at, False, 0, "d1"),
+        PendingBatch("b1", "w", 5, 1, "p", 1, 0, 1, sealed_at, sealed_at, sealed_at, "d1"),
     )
-    (places.pending / "b1.json").rename(places.pending / "0000000000000000005-00000001.json")
+    (on_disk(places.pending) / "b1.json").rename(on_disk(places.pending) / "0000000000000000005-00000001.json")
     with hold_lease(places, HOLDER, stream="rides"):
         result = status("--json")
         table = status("rides")
@@ -83,11 +87,15 @@ def test_a_running_capture_is_well(home: Path) -> None:
 
 
 def test_a_dead_capture_is_not_well(home: Path) -> None:
-    """A state that says connected without a process behind it is a finding."""
-    write_state(places_in(home), state_now())
+    """A state that says connected without a process behind it is a finding; it says what happened and what to do."""
+    write_state(places_in(home), replace(state_now(), problem="the wire is cut"))
     result = status("--json")
     assert result.exit_code == 1
-    assert json.loads(result.stdout)["status"] == "not running"
+    health = json.loads(result.stdout)
+    assert health["status"] == "not running"
+    assert health["problem"].startswith(
+        "its capture, process 42 on here, ended without being told to; its last words: the wire is cut; no file in "
+    )
 
 
 def test_a_stopped_capture_is_well(home: Path) -> None:
@@ -133,7 +141,67 @@ def test_a_defined_stream_that_was_never_captured_is_shown(home: Path) -> None:
         "wrong": "broken definition",
     }
     assert "`stream_schema` is missing" in healths["wrong"]["problem"]
+    start = f"`databrew-ws capture {home}/pipelines/taxi_rides.yaml`"
+    assert healths["taxi_rides"]["problem"] == (
+        f"nobody has captured it on this host; start it: `databrew-ws dev`, or {start}"
+    )
     assert status("rides").exit_code == 0
+
+
+def test_variables_that_only_this_shell_lacks_make_no_stream_unwell(home: Path) -> None:
+    """They are named to whoever may want to start capture here; the stream has the name that its file declares."""
+    (home / "pipelines").mkdir()
+    text = DEFINITION_TEXT.replace("taxi_rides", "rides").replace(
+        "ws://127.0.0.1:9", "wss://${UNSET_HOST}/${UNSET_KEY}"
+    )
+    (home / "pipelines" / "from_the_bus.yaml").write_text(text)
+    with hold_lease(places_in(home), HOLDER, stream="rides"):
+        write_state(places_in(home), state_now())
+        result = status("--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["problem"] is None
+    result = status("--json")
+    assert result.exit_code == 1
+    assert "; set UNSET_HOST, UNSET_KEY, then start it: " in json.loads(result.stdout)["problem"]
+
+
+def test_a_broken_file_hides_no_stream_that_is_defined(home: Path) -> None:
+    """Two files with one name and one stream: each has a line of its own."""
+    (home / "pipelines").mkdir()
+    for suffix in ("yaml", "yml"):
+        (home / "pipelines" / f"rides.{suffix}").write_text(DEFINITION_TEXT.replace("taxi_rides", "rides"))
+    write_state(places_in(home), replace(state_now(), status=CaptureStatus.STOPPED))
+    healths = [json.loads(line) for line in status("--json").stdout.splitlines()]
+    assert [(health["stream"], health["status"]) for health in healths] == [
+        ("rides", "stopped"),
+        ("rides.yml", "broken definition"),
+    ]
+
+
+def test_where_there_is_no_stream_at_all_it_says_where_it_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit status 2: an empty table with exit status 0 would tell a monitor that all is well."""
+    monkeypatch.setenv("DATABREW_WS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DATABREW_WS_CONFIG", str(tmp_path / "nowhere"))
+    result = CliRunner().invoke(command)
+    assert isinstance(result.exception, DatabrewWsError)
+    assert f"no stream is defined in {tmp_path}/nowhere or captured under {tmp_path}/home" in str(result.exception)
+
+
+def test_a_home_that_is_no_folder_is_one_sentence(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As is whatever else the disk refuses; exit status 2."""
+    (home / "pipelines").mkdir()
+    (home / "pipelines" / "rides.yaml").write_text(DEFINITION_TEXT)
+    (home / "file").touch()
+    monkeypatch.setenv("DATABREW_WS_HOME", str(home / "file"))
+    monkeypatch.setattr("sys.argv", ["databrew-ws", "status"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"error: {home}/file/spool/taxi_rides/lease: Not a directory\n"
 
 
 def test_silence_beyond_the_limit_is_not_well(home: Path) -> None:
@@ -169,8 +237,8 @@ def test_what_was_refused_within_the_hour_and_the_last_finding_are_told(home: Pa
 def test_a_lake_that_cannot_be_read_is_a_problem_and_not_an_error(home: Path) -> None:
     places = places_in(home)
     write_state(places, replace(state_now(), status=CaptureStatus.STOPPED))
-    (places.batches / "_delta_log").mkdir(parents=True)
-    (places.batches / "_delta_log" / "00000000000000000000.json").write_text("nonsense")
+    (on_disk(places.batches) / "_delta_log").mkdir(parents=True)
+    (on_disk(places.batches) / "_delta_log" / "00000000000000000000.json").write_text("nonsense")
     result = status("--json")
     assert result.exit_code == 1
     assert "cannot be read" in json.loads(result.stdout)["problem"]
@@ -190,6 +258,16 @@ def test_each_connection_of_a_redundant_capture_has_a_line(home: Path) -> None:
     assert "wss://one/feed" in first
     assert "backing_off" in second
     assert "refused: [red]503\\u001b[2J" in second
+
+
+def test_a_narrow_terminal_gets_a_block_of_lines_for_each_stream(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine columns side by side would be cut to single letters; what is empty is left out."""
+    write_state(places_in(home), replace(state_now(), status=CaptureStatus.STOPPED, problem="the [wire] is cut"))
+    monkeypatch.setattr("databrew_ws_dagster.cli.status.table_console", lambda: Console(width=60))
+    lines = [line.strip().split(maxsplit=1) for line in status().stdout.splitlines() if line.strip()]
+    assert lines[:2] == [["stream", "rides"], ["status", "stopped"]]
+    assert ["problem", "the [wire] is cut"] in lines
+    assert not any(line[0] == "lag" for line in lines)
 
 
 def test_watch_refreshes_in_place_on_a_terminal_until_ctrl_c(home: Path) -> None:

@@ -49,7 +49,7 @@ def test_what_is_thinned_out_keeps_its_peaks_and_its_holes() -> None:
     assert 20 < line.count(",") < 400
 
 
-@pytest.mark.parametrize(("lines", "legend"), [(1, ""), (2, " (p0 dodgerblue, p1 orange)")])
+@pytest.mark.parametrize(("lines", "legend"), [(1, ""), (2, " (p0 blue, p1 orange)")])
 def test_the_words_beside_the_picture_say_what_it_shows(lines: int, legend: str) -> None:
     chart = Chart("messages per minute", tuple(Line(f"p{line}", [1, 4000]) for line in range(lines)))
     assert chart.markdown().startswith(f"messages per minute, at most 4,000{legend}\n\n![p0](data:")

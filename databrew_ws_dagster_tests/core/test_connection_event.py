@@ -15,6 +15,7 @@ from databrew_ws_dagster.core.connection_event import (
     GapCause,
     Opened,
     Recovered,
+    SegmentFault,
     decode_event,
     encode_event,
 )
@@ -30,6 +31,8 @@ START = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
         Closed(GapCause.SERVER_CLOSED, 1012, "restart", 5, 500),
         ClockStep(-3600.5),
         Recovered(START, START),
+        SegmentFault(START, START, None, "95 bytes at offset 176", "/spool/corrupt/1-1.seg"),
+        SegmentFault(START, START, 0, is_confirmed=False),
         Gap(START, START, GapCause.UNCLEAN_STOP),
         Gap(START, START, GapCause.PING_TIMEOUT, 1006, "no answer", 17, 3, 4),
     ],

@@ -139,6 +139,15 @@ def test_a_refused_record_is_not_missing() -> None:
     assert _said(_follow([[1, "garbage", 3]])) == [("000", "K05", "2 missing x1")]
 
 
+@pytest.mark.parametrize(
+    ("scalar", "beyond"), [("Int16", 2**15), ("Int32", 2**31), ("Int64", 2**63), ("Uint64", 2**64)]
+)
+def test_a_number_that_its_column_cannot_hold_is_passed_over(scalar: str, beyond: int) -> None:
+    """It is refused for that, and the rest of the micro-batch is followed."""
+    definition = define(f"        - {{name: n, databrewType: {scalar}}}\n", "sequence: {path: n}\n")
+    assert _said(_follow([[1, {"n": beyond}, 3]], definition)) == [("000", "K05", "2 missing x1")]
+
+
 def test_a_record_without_a_number_is_passed_over() -> None:
     assert _follow([[1, {"n": None}, {}, 2]]) == []
 

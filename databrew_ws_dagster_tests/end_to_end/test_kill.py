@@ -16,6 +16,7 @@ from databrew_ws_dagster.playground.feed import Drift
 from databrew_ws_dagster.playground.ledger import Sent
 from databrew_ws_dagster.playground.server import Playground
 from databrew_ws_dagster.storage.capture_state import CaptureStatus, read_state
+from databrew_ws_dagster.storage.lake import LakePath
 from databrew_ws_dagster.storage.layout import StreamPlaces
 from databrew_ws_dagster.storage.lease import LeaseHolder, probe_lease
 from databrew_ws_dagster_tests.end_to_end.installation import Installation, await_that
@@ -37,7 +38,7 @@ batch:
 """
 
 
-def column(path: Path, name: str) -> list[Any]:
+def column(path: LakePath, name: str) -> list[Any]:
     return DeltaTable(str(path)).to_pandas(columns=[name])[name].tolist() if path.exists() else []
 
 

@@ -18,9 +18,11 @@ from databrew_ws_dagster.ingest import window as ingest_window_module
 from databrew_ws_dagster.ingest.report import IngestMode, IngestReport
 from databrew_ws_dagster.ingest.window import acknowledge, ingest_window
 from databrew_ws_dagster.storage.delta import Progress, WindowedTable
+from databrew_ws_dagster.storage.lake import LakePath
 from databrew_ws_dagster.storage.layout import Layout
 from databrew_ws_dagster.storage.pending import list_pending
 from databrew_ws_dagster.storage.rebuild_marker import list_rebuilds
+from databrew_ws_dagster_tests.lake_files import on_disk
 from databrew_ws_dagster_tests.scenario import (
     CLEAN,
     DEFINITION_TEXT,
@@ -63,7 +65,7 @@ def ingest(
     return report
 
 
-def rows(path: Path) -> list[dict[Any, Any]]:
+def rows(path: LakePath) -> list[dict[Any, Any]]:
     return [*DeltaTable(str(path)).to_pandas().to_dict("records")] if path.exists() else []
 
 
@@ -249,6 +251,37 @@ def test_a_micro_batch_whose_marker_comes_after_the_rebuild_is_not_added_again(l
     ingest(layout)
 
     assert log_ids(layout) == [1, 2, 3, 4, 5]
+
+
+def test_a_micro_batch_with_a_damaged_marker_is_ingested_like_any_other(layout: Layout, sealer: Sealer) -> None:
+    damaged = sealer.seal(CLEAN)
+    (on_disk(sealer.places.pending) / f"{damaged}.json").write_text("{")
+    sealer.seal([ride(20)])
+
+    report = ingest(layout)
+
+    assert (report.mode, len(report.batch_ids)) == (IngestMode.APPEND, 2)
+    assert log_ids(layout) == [1, 2, 3, 4, 5, 20]
+    assert list_pending(sealer.places) == []
+
+
+def test_a_micro_batch_that_comes_after_a_later_one_was_committed_is_not_taken_for_committed(
+    layout: Layout, sealer: Sealer
+) -> None:
+    """Its marker was gone for a while. Rows are added in order only, so its window is rebuilt."""
+    late = on_disk(sealer.places.pending) / f"{sealer.seal(CLEAN)}.json"
+    marker = late.read_bytes()
+    late.unlink()
+    sealer.seal([ride(20)])
+    ingest(layout)
+    assert log_ids(layout) == [20]
+    late.write_bytes(marker)
+
+    report = ingest(layout)
+
+    assert report.mode is IngestMode.REBUILD
+    assert log_ids(layout) == [1, 2, 3, 4, 5, 20]
+    assert list_pending(sealer.places) == []
 
 
 def test_a_rebuild_cut_short_is_repeated_before_anything_is_appended(

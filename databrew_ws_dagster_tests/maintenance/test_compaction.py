@@ -104,9 +104,9 @@ def test_a_compaction_that_a_rebuild_overtakes_leaves_the_table_as_it_is(
     fill(lake)
     table, snapshot = lake.tables.table, lake.tables.table.snapshot()
     lake.ingest(mode=IngestMode.REBUILD)
-    monkeypatch.setattr(WindowedTable, "snapshot", lambda _: snapshot)
-
-    done = compact(table, before="9", busy=set())
+    with monkeypatch.context() as patch:
+        patch.setattr(WindowedTable, "_open", lambda _: snapshot)
+        done = compact(table, before="9", busy=set())
 
     assert "deleted data" in done.conflict
     assert lake.ids() == [0, 1, 2]

@@ -6,8 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 
 from databrew_ws_dagster.ingest.report import IngestMode
 from databrew_ws_dagster.maintenance.due import days_to_report, windows_to_close
+from databrew_ws_dagster.maintenance.report import report_day
+from databrew_ws_dagster.storage.outdated import begin_remaking
 from databrew_ws_dagster.storage.rebuild_marker import mark_rebuild
 from databrew_ws_dagster.storage.unclosed import mark_unclosed
+from databrew_ws_dagster_tests.lake_files import on_disk
 from databrew_ws_dagster_tests.maintenance.lake import Lake
 from databrew_ws_dagster_tests.scenario import CLEAN, WINDOW, WINDOW_START, ride
 
@@ -66,10 +69,39 @@ def test_marks_of_windows_of_another_size_are_passed_over(lake: Lake) -> None:
 
 
 def test_a_day_is_reported_once_and_made_up_for_within_a_week(lake: Lake) -> None:
-    lake.places.profiles.mkdir(parents=True)
-    lake.places.reports.mkdir(parents=True)
+    on_disk(lake.places.profiles).mkdir(parents=True)
+    on_disk(lake.places.reports).mkdir(parents=True)
     for day in (1, 8, 9, 15):
-        (lake.places.profiles / f"2026-11-{day:02}-2300.json").touch()
-    (lake.places.reports / "2026-11-09.json").touch()
+        (on_disk(lake.places.profiles) / f"2026-11-{day:02}-2300.json").touch()
+    (on_disk(lake.places.reports) / "2026-11-09.json").touch()
     now = datetime(2026, 11, 15, 0, 25, tzinfo=UTC)
     assert list(days_to_report(lake.places, now=now)) == [date(2026, 11, 8)]
+
+
+def test_a_day_is_reported_again_once_a_window_of_it_was_closed_after_its_report(lake: Lake) -> None:
+    """What came late, or was judged again, is in it then; closing a window of another day changes nothing."""
+    day, morning_after = WINDOW_START.date(), WINDOW_START + timedelta(days=1)
+
+    def is_due() -> bool:
+        return day in days_to_report(lake.places, now=morning_after)
+
+    def report() -> int:
+        return report_day(lake.stream, places=lake.places, day=day, now=morning_after).totals.messages
+
+    lake.fill(CLEAN)
+    lake.close()
+    assert is_due()
+    assert report() == len(CLEAN)
+    assert not is_due()
+    lake.fill([ride(90)], at=WINDOW_START + timedelta(days=1))
+    lake.close("2026-11-24-1900")
+    assert not is_due()
+
+    lake.fill([ride(91)])
+    lake.close()
+
+    assert is_due()
+    begin_remaking(lake.places, day.isoformat())  # and there the run dies
+    assert is_due()
+    assert report() == len(CLEAN) + 1
+    assert not is_due()

@@ -13,6 +13,8 @@ from databrew_ws_dagster.maintenance.reception import read_reception
 from databrew_ws_dagster.storage.layout import StreamPlaces
 from databrew_ws_dagster.storage.raw import list_window
 from databrew_ws_dagster.storage.unclosed import list_unclosed, mark_unclosed
+from databrew_ws_dagster_tests.damage import seal_damaged
+from databrew_ws_dagster_tests.lake_files import on_disk
 from databrew_ws_dagster_tests.maintenance.lake import Lake
 from databrew_ws_dagster_tests.scenario import (
     CLEAN,
@@ -67,7 +69,7 @@ def test_messages_and_delays_are_told_step_by_step(lake: Lake) -> None:
 def test_the_profile_lies_in_the_lake_as_json(lake: Lake) -> None:
     lake.fill(MIXED)
     made = lake.close()
-    stored = json.loads((lake.places.profiles / f"{WINDOW}.json").read_text())
+    stored = json.loads((lake.places.profiles / f"{WINDOW}.json").read_bytes())
     assert stored["totals"]["accepted"] == made.totals.accepted == 6
     assert stored["start"] == "2026-11-23T19:00:00+00:00"
     assert stored["columns"][0]["path"] == "log_id"
@@ -104,6 +106,19 @@ def test_a_hole_in_what_capture_numbered_is_found(lake: Lake) -> None:
     assert [(batch, text.split(" ")[0]) for batch, text in problems(lake)] == [(after, "3"), (later, "4")]
 
 
+def test_what_could_not_be_read_back_leaves_a_window_incomplete(lake: Lake) -> None:
+    """Also where no later record of its connection proves a hole; a record of the damage itself makes none."""
+    cut, gone = (
+        seal_damaged(lake.places, blocks, damaged=len(blocks) - 1, sequence=sequence)
+        for sequence, blocks in ((1, [CLEAN, [ride(6)]]), (3, [[ride(7)]]))
+    )
+    lake.ingest()
+    assert [(batch, text.partition(" (")[0]) for batch, text in problems(lake)] == [
+        (cut.batch_id, "1 records lost"),
+        (gone.batch_id, "1 records lost"),
+    ]
+
+
 def test_a_capture_that_nothing_is_known_of_before_makes_no_hole(lake: Lake) -> None:
     """Raw of earlier windows may be aged out, and another host may capture as well."""
     lake.sealer.ordinal = 500
@@ -116,7 +131,7 @@ def test_a_capture_that_nothing_is_known_of_before_makes_no_hole(lake: Lake) -> 
 def test_closing_ends_with_the_mark_and_one_that_dies_is_repeated(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake.fill(CLEAN)
     with monkeypatch.context() as patch:
-        patch.setattr(profile_module, "replace_file", _die)
+        patch.setattr(profile_module, "write", _die)
         with pytest.raises(InterruptedError):
             lake.close()
     assert list_unclosed(lake.places) == [WINDOW]
@@ -144,7 +159,7 @@ def test_what_retention_removed_is_not_missed(ageing_lake: Lake) -> None:
     """A window closed again by hand, long after: raw and quarantine are aged out."""
     ageing_lake.fill(MIXED)
     for path in list_window(ageing_lake.places, WINDOW):
-        path.unlink()
+        on_disk(path).unlink()
     ageing_lake.tables.quarantine.snapshot().delete()
     for days, is_told in ((10, True), (35, False)):
         made = profile_module.profile_window(

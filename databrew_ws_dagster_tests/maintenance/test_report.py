@@ -66,8 +66,8 @@ def test_an_incomplete_window_is_named_with_what_it_lacks(days: Lake) -> None:
 
 def test_it_lies_in_the_lake_as_markdown_and_as_json(days: Lake) -> None:
     made = report(days)
-    assert (days.places.reports / "2026-11-23.md").read_text() == made.markdown()
-    stored = json.loads((days.places.reports / "2026-11-23.json").read_text())
+    assert (days.places.reports / "2026-11-23.md").read_bytes().decode() == made.markdown()
+    stored = json.loads((days.places.reports / "2026-11-23.json").read_bytes())
     assert stored["totals"]["messages"] == 12
     assert stored["gaps"][0]["cause"] == "server_closed"
     assert datetime.fromisoformat(stored["made_at"]) == NOW

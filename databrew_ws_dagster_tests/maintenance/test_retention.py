@@ -12,10 +12,22 @@ from databrew_ws_dagster.errors import StorageError
 from databrew_ws_dagster.ingest.report import IngestMode
 from databrew_ws_dagster.maintenance import retention
 from databrew_ws_dagster.maintenance.retention import Removed, apply_retention
+from databrew_ws_dagster.storage.delta import WindowedTable
+from databrew_ws_dagster.storage.pending import list_pending
 from databrew_ws_dagster.storage.raw import list_window, list_windows
 from databrew_ws_dagster.storage.rebuild_marker import mark_rebuild
-from databrew_ws_dagster_tests.maintenance.lake import Lake, window_at
-from databrew_ws_dagster_tests.scenario import CLEAN, GARBAGE, MIXED, WINDOW, WINDOW_START, ride
+from databrew_ws_dagster_tests.lake_files import on_disk
+from databrew_ws_dagster_tests.maintenance.lake import RETENTION, Lake, window_at
+from databrew_ws_dagster_tests.scenario import (
+    CLEAN,
+    DEFINITION_TEXT,
+    GARBAGE,
+    MIXED,
+    WINDOW,
+    WINDOW_START,
+    definition,
+    ride,
+)
 
 END = WINDOW_START + timedelta(hours=1)
 OPENED = Opened("ws://127.0.0.1:9/")
@@ -74,6 +86,57 @@ def test_raw_that_the_table_does_not_hold_stays_whatever_its_age(ageing_lake: La
     assert len(list_window(lake.places, WINDOW)) == 2
 
 
+def test_raw_that_was_passed_over_stays_until_it_was_judged(ageing_lake: Lake) -> None:
+    """Its marker was gone when a later micro-batch was committed: how far the table stands proves nothing of it."""
+    lake = ageing_lake
+    lake.seal([ride(1)])
+    (marker,) = on_disk(lake.places.pending).iterdir()
+    marker.rename(lake.layout.home / "away")
+    lake.fill([ride(2)])
+
+    assert apply(lake, days=30).waiting_windows == (WINDOW,)
+    assert len(list_window(lake.places, WINDOW)) == 2
+
+    (lake.layout.home / "away").rename(marker)
+    lake.ingest()
+    assert lake.ids() == [1, 2], "brought back, it is judged like any other"
+    assert list_pending(lake.places) == []
+    assert apply(lake, days=30).raw_files == 2
+
+
+def test_raw_of_a_damaged_marker_waits_like_any_other(ageing_lake: Lake) -> None:
+    """Even if its counts were written already, by a run that died before its rows were."""
+    lake = ageing_lake
+    lake.seal(CLEAN)
+    (marker,) = on_disk(lake.places.pending).iterdir()
+    lake.ingest()
+    marker.write_bytes(b"")
+    assert apply(lake, days=1000).waiting_windows == (WINDOW,)
+
+
+def test_counts_stay_as_long_as_raw_that_has_to_be_proven(tmp_path: Path) -> None:
+    """Where raw is kept for longer than they are; a micro-batch of events alone has left nothing else."""
+    lake = Lake(tmp_path, DEFINITION_TEXT + "retention: {raw: 60d, findings: 20d}\n")
+    lake.fill([OPENED])
+    assert apply(lake, days=59).rows == {"taxi_rides_gaps": 1}
+    last = apply(lake, days=60)
+    assert (last.raw_windows, last.rows) == ((WINDOW,), {"taxi_rides_batches": 1})
+
+
+def test_without_counts_the_rows_prove_what_they_can(tmp_path: Path) -> None:
+    """The counts aged out before the definition let raw age out: what left no row is kept."""
+    lake = Lake(tmp_path, DEFINITION_TEXT + "retention: {findings: 20d}\n")
+    lake.fill(CLEAN)
+    later = window_at(WINDOW_START + timedelta(hours=1))
+    lake.fill([GARBAGE], at=WINDOW_START + timedelta(hours=1))
+    assert apply(lake, days=30).rows["taxi_rides_batches"] == 2
+    lake.stream = definition(RETENTION)
+    removed = apply(lake, days=50)
+    assert (removed.raw_windows, removed.waiting_windows) == ((WINDOW,), (later,))
+    lake.ingest(later, mode=IngestMode.REBUILD)
+    assert apply(lake, days=50).raw_windows == (later,), "a rebuild counts again"
+
+
 def test_a_window_of_refused_messages_alone_is_ingested_too(ageing_lake: Lake) -> None:
     ageing_lake.fill([GARBAGE])
     assert apply(ageing_lake, days=30).raw_windows == (WINDOW,)
@@ -108,7 +171,7 @@ def test_a_rebuild_without_raw_is_refused_and_the_rows_stay(ageing_lake: Lake) -
     lake = ageing_lake
     lake.fill(CLEAN)
     lake.fill([ride(9)])
-    list_window(lake.places, WINDOW)[0].unlink()
+    on_disk(list_window(lake.places, WINDOW)[0]).unlink()
     for days in (0, 30, 40):
         apply(lake, days=days)
         with pytest.raises(StorageError, match="micro-batches of window 2026-11-23-1900 are no longer there"):
@@ -141,10 +204,12 @@ def test_a_conflict_leaves_the_rows_to_the_next_run(ageing_lake: Lake, monkeypat
     """A rebuild replaced the window's quarantine between the look and the deletion."""
     lake = ageing_lake
     lake.fill(MIXED)
-    stale = {table.path: table.snapshot() for table in lake.tables.side_tables()}
+    stale, opened = lake.tables.quarantine.snapshot(), WindowedTable._open
     lake.ingest(mode=IngestMode.REBUILD)
     with monkeypatch.context() as patch:
-        patch.setattr("databrew_ws_dagster.storage.delta.WindowedTable.snapshot", lambda table: stale[table.path])
+        patch.setattr(
+            WindowedTable, "_open", lambda self: stale if self.path == lake.places.quarantine else opened(self)
+        )
         removed = apply(lake, days=20)
     assert list(removed.conflicts) == ["taxi_rides_quarantine"]
     assert rows(lake)[1] == 4

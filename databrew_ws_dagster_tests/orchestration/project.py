@@ -132,14 +132,16 @@ class Project:
         *,
         window: str | None = None,
         assets: Iterable[dg.AssetKey] | None = None,
+        backfill: str | None = None,
     ) -> str:
         """Enter a run into the instance as it stands while it waits or works; gives its id."""
+        tags = {"dagster/partition": window, "dagster/backfill": backfill}
         run = self.instance.create_run_for_job(
             self.definitions.resolve_implicit_global_asset_job_def()
             if assets is not None
             else self.definitions.resolve_job_def(job),
             status=status,
-            tags={"dagster/partition": window} if window else {},
+            tags={key: value for key, value in tags.items() if value},
             asset_selection=frozenset(assets) if assets is not None else None,
         )
         return run.run_id

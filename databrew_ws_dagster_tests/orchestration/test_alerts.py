@@ -50,7 +50,7 @@ def project(stored_project: Project) -> Project:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Incidents end at the next look at which nothing is wrong, and what failed is tried again at once."""
     monkeypatch.setattr(incidents, "STEADY", timedelta(0))
-    monkeypatch.setattr(delivery, "_FIRST_PAUSE", timedelta(0))
+    monkeypatch.setattr(delivery, "_FIRST_PAUSE_S", 0.0)
 
 
 def alert(project: Project, **urls: Receiver | str) -> None:
@@ -147,6 +147,18 @@ def test_an_older_window_that_passes_does_not_end_the_incident_of_the_newest(
     alert(project, error=receiver)
     finish_run(project, SECOND, failed=["types_match"])
     finish_run(project, FIRST)
+    for _ in range(2):
+        project.tick(SENSOR)
+
+    assert receiver.titles == ["taxi_rides: types_match"]
+
+
+def test_a_window_of_a_clock_that_ran_ahead_does_not_hide_the_failures_of_those_after_it(
+    project: Project, receiver: Receiver
+) -> None:
+    alert(project, error=receiver)
+    finish_run(project, "2999-01-01-0000")
+    finish_run(project, FIRST, failed=["types_match"])
     for _ in range(2):
         project.tick(SENSOR)
 

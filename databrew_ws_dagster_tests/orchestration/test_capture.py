@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 
 import dagster as dg
 import pytest
+from ruamel.yaml import YAML
 
 from databrew_ws_dagster.orchestration import capture as orchestration_capture
 from databrew_ws_dagster.orchestration.capture import GRACE_S
@@ -56,7 +59,7 @@ def captured_by(
         since=now,
         updated_at=now,
         url="ws://127.0.0.1:9/rides",
-        definition_digest=digest or project.stream.digest,
+        definition_digest=digest or project.stream.capture_digest,
         code=code or code_of_capture(),
     )
     write_state(project.places, state)
@@ -95,6 +98,17 @@ def test_with_no_capture_exactly_one_run_is_asked_for(project: Project) -> None:
     (request,) = project.tick(SENSOR).run_requests or []
     assert request.tags["databrew_ws/stream"] == "taxi_rides"
     assert request.tags["databrew_ws/definition"] == project.stream.digest[:12]
+
+
+def test_the_instance_ends_no_run_of_capture_and_limits_none(project: Project) -> None:
+    """It fails runs that take longer than an hour, and limits those of a backfill: capture's have tags that say so."""
+    settings = YAML(typ="safe").load(files("databrew_ws_dagster").joinpath("dagster.yaml").read_text())
+    limits = settings["run_coordinator"]["config"]
+    tags = project.definitions.resolve_job_def(NAMES.capture_job).run_tags
+    assert settings["run_monitoring"]["max_runtime_seconds"] == 3600
+    assert tags["dagster/max_runtime"] == "0"
+    assert limits["max_concurrent_runs"] == -1
+    assert not tags.keys() & {limit["key"] for limit in limits["tag_concurrency_limits"]}
 
 
 @pytest.mark.parametrize("kind", ["cli", "dagster"])
@@ -234,8 +248,26 @@ def end_by_signal(project: Project, process: subprocess.Popen[bytes]) -> None:
 
 
 def end_by_request(project: Project, process: subprocess.Popen[bytes]) -> None:
-    """As the supervisor has a capture restart."""
+    """As the supervisor has a capture restart; after a while in which nobody could write to Dagster's databases."""
+    with databases_locked(project.folder / "dagster"):
+        before = durable_in(project)
+        await_that(lambda: durable_in(project) > before + 200, process, project.folder / "run.log")
     request_stop(project.places)
+
+
+@contextmanager
+def databases_locked(dagster_home: Path) -> Iterator[None]:
+    with ExitStack() as stack:
+        for file in dagster_home.rglob("*.db"):
+            connection = stack.enter_context(closing(sqlite3.connect(file, isolation_level=None)))
+            connection.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+def durable_in(project: Project) -> int:
+    state = read_state(project.places)
+    assert state is not None
+    return state.durable
 
 
 @pytest.mark.parametrize(
@@ -245,7 +277,10 @@ def end_by_request(project: Project, process: subprocess.Popen[bytes]) -> None:
 def test_a_capture_run_ends_as_it_was_told_to_with_everything_sealed(
     stored_project: Project, end: Callable[[Project, subprocess.Popen[bytes]], None], status: dg.DagsterRunStatus
 ) -> None:
-    """Terminated, the run shows as canceled; asked to stop, as a success. Nothing received stays in the spool."""
+    """Terminated, the run shows as canceled; asked to stop, as a success. Nothing received stays in the spool.
+
+    Locked databases of Dagster are nothing to capture: messages become durable all the while, over one connection.
+    """
     with Playground(rate_per_s=200) as playground, capture_run(stored_project, playground.url) as process:
         holder = probe_lease(stored_project.places)
         assert holder is not None
@@ -259,6 +294,7 @@ def test_a_capture_run_ends_as_it_was_told_to_with_everything_sealed(
     state = read_state(stored_project.places)
     assert state is not None
     assert state.is_clean_stop
+    assert (state.reconnects, state.gaps) == (0, 0)
     assert list_segments(stored_project.places) == []
     assert sum(batch.messages for batch in list_pending(stored_project.places)) == state.messages
     assert probe_lease(stored_project.places) is None

@@ -28,7 +28,7 @@ RUNNING = CaptureState(
     since=NOW,
     updated_at=NOW,
     url="",
-    definition_digest=definition().digest,
+    definition_digest=definition().capture_digest,
     code=code_of_capture(),
 )
 

@@ -20,6 +20,8 @@ from databrew_ws_dagster.ingest.report import Counts, WindowFinding, WindowState
 from databrew_ws_dagster.orchestration.checks import check_outcomes
 from databrew_ws_dagster.orchestration.outcome import Outcome
 from databrew_ws_dagster.storage.pending import list_pending
+from databrew_ws_dagster.storage.spool import corrupt_folder
+from databrew_ws_dagster_tests.damage import seal_damaged
 from databrew_ws_dagster_tests.orchestration.project import FIRST, FIRST_HOUR, NAMES, SECOND, Project
 from databrew_ws_dagster_tests.scenario import (
     CLEAN,
@@ -312,6 +314,60 @@ def test_of_several_gaps_the_longest_is_named_and_the_others_counted() -> None:
     assert description is not None
     assert "12.0 s" in description
     assert "2 more, 18.0 s in all" in description
+
+
+def test_a_damaged_segment_fails_the_check_on_gaps_with_file_place_time_and_loss(project: Project) -> None:
+    """The segment of which nothing is left is told of as well, and a whole one that the disk did not confirm is not."""
+    seal_damaged(project.places, [CLEAN, [ride(6), ride(7)], [ride(8)]], damaged=1, at=FIRST_HOUR, window=FIRST)
+    seal_damaged(project.places, [[ride(9)]], damaged=0, sequence=2, at=FIRST_HOUR, window=FIRST)
+    whole = [[ride(10)]]
+    seal_damaged(project.places, whole, damaged=None, sequence=3, at=FIRST_HOUR, window=FIRST, is_suspect=True)
+
+    evaluation = ingested(project)["no_capture_gaps"]
+
+    assert not evaluation.passed
+    assert evaluation.severity is ERROR
+    assert evaluation.metadata["severity"].value == "critical"
+    assert evaluation.description is not None
+    assert evaluation.description.startswith("corrupt segment: 2 records lost (")
+    assert "2026-01-05 10:00:00 to 2026-01-05 10:00:02 UTC [Q08]" in evaluation.description
+    for segment in sorted(corrupt_folder(project.places).iterdir()):
+        assert f"kept at {segment}" in evaluation.description
+    assert "check the disk of the host" in str(evaluation.metadata["what_to_do"].value)
+    findings = evaluation.metadata["findings"]
+    assert isinstance(findings, dg.TableMetadataValue)
+    classes = ["Q08 corrupt segment", "Q08 corrupt segment", "Q08 unconfirmed segment"]
+    assert [row.data["class"] for row in findings.records] == classes
+
+
+@pytest.mark.parametrize(
+    ("severity", "gaps", "expected"),
+    [
+        (Severity.INFO, [], None),
+        (Severity.WARN, [], AlertSeverity.WARN),
+        (Severity.INFO, [GAP], AlertSeverity.ERROR),
+        (Severity.WARN, [GAP], AlertSeverity.ERROR),
+        (Severity.CRITICAL, [GAP], AlertSeverity.CRITICAL),
+    ],
+)
+def test_the_check_on_gaps_is_as_loud_as_the_worst_of_what_befell_capture(
+    severity: Severity, gaps: Sequence[Gap], expected: AlertSeverity | None
+) -> None:
+    """And says all of it: what only may have gone wrong is told without a failure."""
+    finding = replace(finding_of(CATALOGUE[code_of("Q09")]), severity=severity, seen="set by +5.0 s x1")
+    outcome = outcome_of("no_capture_gaps", state_with(finding, gaps=gaps))
+    assert outcome.severity == expected
+    assert outcome.metadata.get("severity") == expected
+    assert "clock stepped: set by +5.0 s x1 [Q09]" in outcome.description
+    assert ("server_closed" in outcome.description) is bool(gaps)
+    assert ("gap_seconds" in outcome.metadata) is bool(gaps)
+
+
+def test_of_many_damaged_segments_the_first_few_are_named_and_all_listed() -> None:
+    finding = finding_of(CATALOGUE[code_of("Q08")])
+    outcome = outcome_of("no_capture_gaps", state_with(*[replace(finding, seen=f"of {n}") for n in range(9)]))
+    assert outcome.description.endswith("6 more below")
+    assert len(outcome.metadata["findings"].records) == 9
 
 
 def test_of_several_findings_a_refusal_is_named_before_a_more_frequent_warning() -> None:

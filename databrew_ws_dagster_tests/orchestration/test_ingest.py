@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -63,6 +62,8 @@ def test_the_quarantine_is_materialised_with_its_reasons_by_class(project: Proje
     assert quarantine["share_of_window"] == pytest.approx(0.4)
     by_class = {record.data["class"]: record.data["records"] for record in quarantine["by_class"].records}
     assert by_class == {"V02": 1, "F02": 1, "F04": 1, "S06": 1}, "F01 is kept, with a warning"
+    assert quarantine["see_the_messages"] == f"databrew-ws quarantine list taxi_rides --window {FIRST}"
+    assert quarantine["judge_again"] == f"databrew-ws rejudge taxi_rides.yaml --window {FIRST}"
 
 
 def test_table_and_quarantine_are_materialised_for_the_window_alone(project: Project) -> None:
@@ -144,7 +145,7 @@ def test_an_unknown_mode_is_refused_before_anything_is_written(project: Project)
     project.seal(CLEAN)
     with pytest.raises(dg.DagsterInvalidConfigError, match="mode"):
         project.ingest(mode="replace")
-    assert not Path(project.places.table).exists()
+    assert not project.places.table.exists()
 
 
 def test_nothing_of_a_payload_but_redacted_samples_reaches_dagsters_storage(stored_project: Project) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -13,6 +15,8 @@ import pytest
 from databrew_ws_dagster.orchestration import ingest_sensor
 from databrew_ws_dagster.storage.pending import list_pending
 from databrew_ws_dagster.storage.rebuild_marker import list_rebuilds, mark_rebuild
+from databrew_ws_dagster.storage.run_marker import mark_running
+from databrew_ws_dagster_tests.lake_files import on_disk
 from databrew_ws_dagster_tests.orchestration.project import FIRST, FIRST_HOUR, NAMES, SECOND, THIRD, Project
 from databrew_ws_dagster_tests.scenario import CLEAN, DEFINITION_TEXT, GARBAGE, ride
 
@@ -54,7 +58,7 @@ def reason(project: Project) -> str:
 
 def fail_once(project: Project) -> None:
     """Have the sensor ask for a run, and the run fail: a file lies where the table's folder should be."""
-    table, aside = project.places.table, project.folder / "aside"
+    table, aside = on_disk(project.places.table), project.folder / "aside"
     table.parent.mkdir(parents=True, exist_ok=True)
     if table.exists():
         table.rename(aside)
@@ -104,6 +108,32 @@ def test_a_window_with_an_unfinished_run_waits_while_others_do_not(
     assert requested(project) == [(SECOND, "append")]
 
 
+def test_a_run_whose_process_is_gone_is_failed_and_its_window_tried_again(project: Project, clock: Clock) -> None:
+    """Killed with its code server, or by a power loss: nobody else would tell Dagster. One at work is left alone."""
+    project.seal(CLEAN)
+    project.seal(CLEAN, window=SECOND)
+    run = project.unfinished_run(NAMES.ingest_job, dg.DagsterRunStatus.STARTED, window=FIRST)
+    alive = project.unfinished_run(NAMES.ingest_job, dg.DagsterRunStatus.STARTED, window=SECOND)
+    subprocess.run([sys.executable, "-c", _DIE_AT_WORK, str(project.layout.home), run], check=False)
+    with mark_running(project.places, alive):
+        assert "next attempt in 10 s" in reason(project)
+        runs = [project.instance.get_run_by_id(each) for each in (run, alive)]
+        statuses = [each.status for each in runs if each is not None]
+        assert statuses == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED]
+        clock.now += 10
+        assert requested(project) == [(FIRST, "append")]
+
+
+_DIE_AT_WORK = """
+import os, pathlib, signal, sys
+from databrew_ws_dagster.storage.layout import Layout
+from databrew_ws_dagster.storage.run_marker import mark_running
+home = pathlib.Path(sys.argv[1])
+with mark_running(Layout(home=home, lake=home / "lake").stream("taxi_rides"), sys.argv[2]):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 def test_a_window_that_somebody_materialises_in_the_ui_waits_as_well(project: Project) -> None:
     """Such a run belongs to a job of Dagster's own, and would replace what an append writes meanwhile."""
     project.seal(CLEAN)
@@ -111,6 +141,31 @@ def test_a_window_that_somebody_materialises_in_the_ui_waits_as_well(project: Pr
     project.unfinished_run("", dg.DagsterRunStatus.STARTED, window=FIRST, assets=assets)
 
     assert f"{FIRST} is being ingested" in reason(project)
+
+
+def test_after_downtime_few_windows_are_asked_for_at_once_the_oldest_first(project: Project) -> None:
+    """Each run is a process: what a day of downtime leaves must not start them all."""
+    hours = [FIRST_HOUR + timedelta(hours=hour) for hour in range(6)]
+    windows = [hour.strftime("%Y-%m-%d-%H%M") for hour in hours]
+    for number, window in enumerate(windows):
+        project.seal([ride(number)], window=window)
+    assert requested(project) == [(window, "append") for window in windows[:4]]
+
+    for window in windows[:3]:
+        project.unfinished_run(NAMES.ingest_job, dg.DagsterRunStatus.STARTED, window=window)
+    assert requested(project) == [(windows[3], "append")]
+
+    project.unfinished_run(NAMES.ingest_job, dg.DagsterRunStatus.STARTED, window=windows[3])
+    assert f"{windows[4]} waits until fewer than 4 runs are under way" in reason(project)
+
+
+def test_a_backfill_however_long_does_not_hold_up_what_arrives(project: Project) -> None:
+    project.seal(CLEAN, window=THIRD)
+    for window in (FIRST, SECOND):
+        for _ in range(3):
+            project.unfinished_run(NAMES.ingest_job, dg.DagsterRunStatus.STARTING, window=window, backfill="b")
+
+    assert requested(project) == [(THIRD, "append")]
 
 
 def test_capture_does_not_count_as_a_run_of_a_window(project: Project) -> None:
@@ -214,7 +269,6 @@ def test_sealed_micro_batches_are_reported_as_materialisations_of_raw_with_their
         "bytes": sum(map(len, CLEAN)) + len(GARBAGE),
         "first_received_at": FIRST_HOUR.timestamp(),
         "last_received_at": pytest.approx(FIRST_HOUR.timestamp() + 0.005),
-        "corrupt_records": 0,
         "first_batch": first,
         "last_batch": second,
     }

@@ -67,7 +67,7 @@ def test_a_whole_window_passes_and_its_numbers_plot(project: Project) -> None:
     for chart in ("rate", "delay"):
         assert "](data:image/svg+xml," in metadata[chart]
         assert len(metadata[chart]) < 1000, "or the UI hides it behind a button"
-    assert r"| log\_id | int32 | 6 | 0.00% | 6 | 1 | 3.5 | 7 |  |" in metadata["columns"].splitlines()
+    assert r"| log\_id int32 | 6 | 0.00% | 6 | 1 … 3.5 … 7 |  |" in metadata["columns"].splitlines()
 
 
 def test_a_micro_batch_that_is_missing_fails_the_check_with_the_command_that_heals(project: Project) -> None:
@@ -80,8 +80,7 @@ def test_a_micro_batch_that_is_missing_fails_the_check_with_the_command_that_hea
     assert not check.passed
     assert check.severity is dg.AssetCheckSeverity.ERROR
     assert check.description == f"micro-batch {waiting}: 1 messages received, not judged yet"
-    heal = f"databrew-ws rejudge taxi_rides.yaml --window {FIRST}"
-    assert heal in str(check.metadata["what_to_do"].value)
+    assert check.metadata["judge_again"].value == f"databrew-ws rejudge taxi_rides.yaml --window {FIRST}"
     assert waiting in str(check.metadata["missing"].value)
     assert check.metadata["severity"].value == "error"
 

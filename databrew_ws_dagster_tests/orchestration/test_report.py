@@ -24,7 +24,7 @@ def test_a_day_is_materialised_with_its_report(project: Project) -> None:
     metadata = {name: value.value for name, value in event.materialization.metadata.items()}
     assert event.materialization.partition == day
     assert (metadata["messages"], metadata["dagster/row_count"], metadata["quarantined"]) == (10, 6, 4)
-    assert metadata["report"] == (project.places.reports / f"{day}.md").read_text()
+    assert metadata["report"] == (project.places.reports / f"{day}.md").read_bytes().decode()
     assert metadata["findings"] == 6
 
 
@@ -33,7 +33,7 @@ def test_yesterday_is_asked_for_once_its_windows_are_closed_and_until_its_report
     window = yesterday.strftime("%Y-%m-%d-%H00")
     project.seal(MIXED, window=window)
     project.ingest(window, mode="append")
-    assert tick(project, SCHEDULE).skip_message == "no day without a report has closed windows"
+    assert tick(project, SCHEDULE).skip_message == "no day of the last week has windows that were closed since its report"
 
     close(project, window)
     (request,) = tick(project, SCHEDULE).run_requests or []

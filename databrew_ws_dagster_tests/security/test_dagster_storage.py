@@ -13,6 +13,7 @@ import pytest
 from websockets.sync.server import ServerConnection, serve
 
 from databrew_ws_dagster.storage.capture_state import read_state, request_stop
+from databrew_ws_dagster_tests.lake_files import on_disk
 from databrew_ws_dagster_tests.orchestration.conftest import new_dagster_home, stored_project
 from databrew_ws_dagster_tests.orchestration.project import NAMES, Project
 from databrew_ws_dagster_tests.scenario import CLEAN, DEFINITION_TEXT
@@ -80,7 +81,7 @@ def test_no_credential_reaches_dagster(
         stopping.join()
     stored_project.tick(NAMES.supervisor)
     stored_project.tick(NAMES.ingest_sensor)
-    window = next(iter((stored_project.places.raw).glob("window=*"))).name.removeprefix("window=")
+    window = next(on_disk(stored_project.places.raw).glob("window=*")).name.removeprefix("window=")
     ingested = stored_project.ingest(window)
     values = PLANTED.values()
     assert found_in(json.dumps(_shown(stored_project)).encode(), values) == []

@@ -61,6 +61,20 @@ def test_a_broken_file_stands_beside_the_good_ones(tmp_path: Path) -> None:
     assert "nonsense" in str(broken.error)
 
 
+def test_a_broken_file_still_says_which_stream_it_declares(tmp_path: Path) -> None:
+    """And whether it is broken here only, for variables that are not set."""
+    (tmp_path / "a.yaml").write_text(_named("rides").replace("wss://example.com", "wss://${HOST}/${HOST}/${KEY}"))
+    (tmp_path / "b.yaml").write_text(_named("buses").replace("wss://example.com/ws", "wss://${HOST} ${"))
+    (tmp_path / "c.yaml").write_text(_named("no name"))
+    unset, mistaken, nameless = load_definitions(tmp_path, {})
+    assert isinstance(unset, BrokenDefinition)
+    assert (unset.name, unset.stream, unset.error.unset_variables) == ("a", "rides", ("HOST", "KEY"))
+    assert isinstance(mistaken, BrokenDefinition)
+    assert (mistaken.stream, mistaken.error.unset_variables) == ("buses", ())
+    assert isinstance(nameless, BrokenDefinition)
+    assert nameless.stream is None
+
+
 def test_two_files_of_one_stream_leave_it_to_the_first(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(_named("rides"))
     (tmp_path / "b.yaml").write_text(_named("Rides"))

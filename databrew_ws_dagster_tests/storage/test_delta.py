@@ -9,7 +9,8 @@ import pytest
 from deltalake import DeltaTable
 
 from databrew_ws_dagster.errors import StorageError
-from databrew_ws_dagster.storage.delta import Progress, WindowedTable, matching_rows
+from databrew_ws_dagster.storage.delta import Progress, WindowedTable
+from databrew_ws_dagster.storage.table_files import matching_rows
 
 WINDOW, LATER = "2026-11-23-1900", "2026-11-23-2000"
 SCHEMA = pa.schema([("id", pa.int32()), ("name", pa.string()), ("_batch_id", pa.string()), ("_window", pa.string())])

@@ -5,15 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from databrew_ws_dagster.core.connection_event import Closed, GapCause, encode_event
 from databrew_ws_dagster.core.frames import Record, as_frames
 from databrew_ws_dagster.core.window import Windows, WindowSize
+from databrew_ws_dagster.errors import StorageError
 from databrew_ws_dagster.storage.layout import StreamPlaces
+from databrew_ws_dagster.storage.raw import newest_micro_batches
 from databrew_ws_dagster.storage.recovery import LastWritten, find_last_sealed, find_last_written, newest_epoch
 from databrew_ws_dagster.storage.sealing import seal_segment
 from databrew_ws_dagster.storage.segment import SegmentHeader, encode_block
 from databrew_ws_dagster.storage.spool import OpenSegment
 from databrew_ws_dagster_tests.capture.scenario import places_in
+from databrew_ws_dagster_tests.lake_files import on_disk
 
 EPOCH = 1_800_000_000_000_000_000
 
@@ -65,14 +70,18 @@ def test_a_torn_tail_is_not_the_end(tmp_path: Path) -> None:
     assert find_last_written(places) == LastWritten(EPOCH, 1, at(1, 0), at(1, 0))
 
 
-def seal_records(places: StreamPlaces, sequence: int, records: list[Record]) -> None:
+def seal_records(
+    places: StreamPlaces, sequence: int, records: list[Record], *, epoch: int = EPOCH, is_suspect: bool = False
+) -> None:
     """A sealed micro-batch, received a second apart."""
-    segment = OpenSegment(places, SegmentHeader("rides", EPOCH, sequence, f"w{9 - sequence}", EPOCH, "d1"))
+    segment = OpenSegment(places, SegmentHeader("rides", epoch, sequence, f"w{9 - sequence}", EPOCH, "d1"))
     reads = [as_frames(*record) for record in records]
     segment.append(encode_block(reads, batch_id=segment.batch_id, connection=3, first_ordinal=0, is_caught_up=True))
     segment.close()
     windows = Windows(WindowSize.HOURLY, datetime(2026, 1, 1, tzinfo=UTC))
-    seal_segment(places, segment.path, windows=windows, sealed_at=datetime(2027, 1, 1, tzinfo=UTC), is_suspect=False)
+    seal_segment(
+        places, segment.path, windows=windows, sealed_at=datetime(2027, 1, 1, tzinfo=UTC), is_suspect=is_suspect
+    )
 
 
 def test_without_a_spool_the_newest_micro_batch_is_the_end(tmp_path: Path) -> None:
@@ -86,6 +95,46 @@ def test_without_a_spool_the_newest_micro_batch_is_the_end(tmp_path: Path) -> No
     closed = encode_event(Closed(GapCause.PLANNED_RESTART, 1000, "", 1, 1))
     seal_records(places, 3, [(EPOCH + 3 * second, 1, b"x"), (EPOCH + 4 * second, 0, closed)])
     assert find_last_sealed(places) == LastWritten(EPOCH, 3, EPOCH + 3 * second, EPOCH + 4 * second)
+
+
+def test_what_is_said_of_the_spool_is_not_the_end(tmp_path: Path) -> None:
+    """A fault of the segment is added as it is sealed, after the last record of a connection."""
+    places = places_in(tmp_path)
+    closed = encode_event(Closed(GapCause.PLANNED_RESTART, 1000, "", 1, 1))
+    seal_records(places, 1, [(EPOCH, 1, b"x"), (EPOCH + 10**9, 0, closed)], is_suspect=True)
+    assert find_last_sealed(places) == LastWritten(EPOCH, 3, EPOCH, EPOCH + 10**9)
+
+
+def test_a_micro_batch_that_cannot_be_read_does_not_stop_a_capture(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The one before is taken for the last, which only widens the gap; the epoch is that of the newest all the same."""
+    places = places_in(tmp_path)
+    seal_records(places, 1, [(EPOCH, 1, b"x")])
+    newer = EPOCH + 10**9
+    seal_records(places, 2, [(newer, 1, b"y")], epoch=newer)
+    newest = newest_micro_batches(places)[0]
+    for damage in (b"", b"PAR1", on_disk(newest).read_bytes()[:-100]):
+        on_disk(newest).write_bytes(damage)
+        assert find_last_sealed(places) == LastWritten(newer, 3, EPOCH, None)
+    assert f"{newest}: cannot be read" in caplog.text
+
+
+def test_a_lake_of_nothing_readable_is_named(tmp_path: Path) -> None:
+    """Nothing is known of the past, and that has to be known."""
+    places = places_in(tmp_path)
+    seal_records(places, 1, [(EPOCH, 1, b"x")])
+    on_disk(newest_micro_batches(places)[0]).write_bytes(b"")
+    with pytest.raises(StorageError, match="restore them"):
+        find_last_sealed(places)
+
+
+def test_a_damaged_marker_does_not_hide_its_epoch(tmp_path: Path) -> None:
+    """The next epoch is above every one there was."""
+    places = places_in(tmp_path)
+    seal_records(places, 1, [(EPOCH, 1, b"x")])
+    next(on_disk(places.pending).iterdir()).write_bytes(b"")
+    assert newest_epoch(places) == EPOCH
 
 
 def test_a_log_that_was_never_caught_up_says_so(tmp_path: Path) -> None:

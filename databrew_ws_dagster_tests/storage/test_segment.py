@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from databrew_ws_dagster.core.frames import Frames, Record, as_frames, scan_frames
+from databrew_ws_dagster.storage import segment
 from databrew_ws_dagster.storage.segment import (
     Block,
     Damage,
@@ -90,6 +92,14 @@ def test_header_round_trip() -> None:
     file = io.BytesIO(encode_header(HEADER) + b"rest")
     assert read_header(file) == HEADER
     assert file.read() == b"rest"
+
+
+def test_a_header_of_a_later_version_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may say more; the capture that goes back to this version seals what the later one left."""
+    monkeypatch.setattr(segment, "asdict", lambda header: asdict(header) | {"added_later": 1})
+    encoded = encode_header(HEADER)
+    assert b"added_later" in encoded
+    assert read_header(io.BytesIO(encoded)) == HEADER
 
 
 @given(some_blocks)

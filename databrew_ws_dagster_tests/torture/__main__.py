@@ -17,6 +17,7 @@ from databrew_ws_dagster_tests.torture import (
     power_faults,
     process_faults,
     server_faults,
+    store_faults,
     wire_faults,
 )
 from databrew_ws_dagster_tests.torture.system import SkippedError
@@ -55,6 +56,9 @@ _FAULTS: dict[str, tuple[Fault, str, int]] = {
     "websocketd": (server_faults.websocketd, "a server nobody here wrote: websocketd", 5),
     "ws": (server_faults.npm_ws, "a server nobody here wrote: npm ws", 5),
     "nchan": (server_faults.nchan, "a server nobody here wrote: nginx with nchan, resumed", 6),
+    "store-kill": (store_faults.kills, "object store killed, started again, 500 msg/s", 10),
+    "store-errors": (store_faults.errors, "object store answers 500, 503, nothing, half, slowly", 15),
+    "store-away": (store_faults.away, "object store away for an hour, 500 msg/s (minutes)", 60),
     "soak": (wire_faults.soak, "mixed faults, seeded,", 600),
 }
 

@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from databrew_ws_dagster.core.connection_event import Opcode, SegmentFault, decode_event
 from databrew_ws_dagster.core.frames import Record, as_frames
 from databrew_ws_dagster.core.window import Windows, WindowSize
 from databrew_ws_dagster.playground.server import Playground
@@ -31,7 +32,7 @@ _PER_BLOCK = 5
 
 
 def bit_flips(verdict: Verdict, *, seed: int, runs: int) -> None:
-    """One bit of a segment flipped, headers and lengths included: at most one block is lost, none is altered."""
+    """One bit of a segment flipped, headers and lengths too: at most one block is lost, and told; none is altered."""
     chance = random.Random(seed)
     with folder() as home:
         segment, records = _write_segment(places_in(home))
@@ -46,7 +47,11 @@ def bit_flips(verdict: Verdict, *, seed: int, runs: int) -> None:
             damaged.write_bytes(flipped)
             seal_segment(places, damaged, windows=_WINDOWS, sealed_at=_NOW, is_suspect=False)
             paths = [path for window in list_windows(places) for path in list_window(places, window)]
-            read = [row["payload"] for row in read_micro_batches(paths).to_pylist()]
+            rows = read_micro_batches(paths).to_pylist()
+            read = [row["payload"] for row in rows if row["opcode"] != Opcode.EVENT]
+            told = [decode_event(row["payload"]) for row in rows if row["opcode"] == Opcode.EVENT]
+            lost = [fault.records for fault in told if isinstance(fault, SegmentFault)]
+            verdict.demand(lost in ([None], [len(records) - len(read)]), f"not told of a bit at offset {offset}")
             verdict.demand(set(read) <= set(records), f"altered by a bit at offset {offset}")
             verdict.demand(len(read) >= len(records) - _PER_BLOCK, f"more than one block lost at offset {offset}")
             verdict.demand(len(read) == len(set(read)), f"doubled by a bit at offset {offset}")

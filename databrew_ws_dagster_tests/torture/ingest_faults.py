@@ -23,7 +23,7 @@ from databrew_ws_dagster_tests.capture.scenario import Log
 from databrew_ws_dagster_tests.torture.mounts import fill, small_tmpfs
 from databrew_ws_dagster_tests.torture.rig import Rig, folder, ids_in, is_connected, stop
 from databrew_ws_dagster_tests.torture.system import require_program
-from databrew_ws_dagster_tests.torture.table import ids_in_table, ingest_pending, ingesting
+from databrew_ws_dagster_tests.torture.table import ids_in_table, ingesting
 from databrew_ws_dagster_tests.torture.verdict import Verdict
 
 _SYSTEM_CALLS = ("write", "pwrite64", "fsync", "rename", "linkat", "unlink", "mkdir", "ftruncate")
@@ -116,7 +116,9 @@ def _copy_of(template: Path) -> Iterator[Rig]:
 
 
 def _complete(verdict: Verdict, rig: Rig, complete: list[int] | range) -> None:
-    ingest_pending(rig.file, home=rig.home)
+    # A process of its own, so that one that hangs is a violation and not the end of all.
+    with ingesting(rig) as process:
+        verdict.demand(process.wait(5 * _RUN_WITHIN_S) == 0, "the run after it failed")
     ids = ids_in_table(rig)
     verdict.messages += len(ids)
     verdict.judge_table(ids, complete=complete)

@@ -17,8 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from databrew_ws_dagster.storage.capture_state import CaptureState, CaptureStatus, read_state
-from databrew_ws_dagster.storage.layout import StreamPlaces
-from databrew_ws_dagster_tests.capture.scenario import places_in
+from databrew_ws_dagster.storage.layout import HOME_VARIABLE, LAKE_VARIABLE, Layout, StreamPlaces
 
 PATIENCE_S = 180.0
 _COMMAND = (sys.executable, "-c", "from databrew_ws_dagster.cli import main; main()")
@@ -45,6 +44,7 @@ class Rig:
         home: Where its data lies, if not in `folder` beside definition and log.
         config: More lines of `source.config`.
         interval: Longest time between two micro-batches.
+        lake: URL of its lake, if that is not in its home.
     """
 
     def __init__(
@@ -55,10 +55,13 @@ class Rig:
         home: Path | None = None,
         config: Sequence[str] = (),
         interval: str = "5s",
+        lake: str = "",
     ) -> None:
         self.home = home or folder
         self.file = folder / "rides.yaml"
-        self.places: StreamPlaces = places_in(self.home)
+        self.lake = lake
+        self._variables = {HOME_VARIABLE: str(self.home), LAKE_VARIABLE: lake}
+        self.places: StreamPlaces = Layout.from_environ(self._variables).stream("rides")
         self.log_file = folder / "capture.log"
         lines = "".join(f"    {line}\n" for line in config)
         self.file.write_text(_DEFINITION.format(url=url, config=lines, interval=interval))
@@ -73,11 +76,10 @@ class Rig:
             under: Command that runs it, such as `strace`.
             environ: Variables to add to its environment.
         """
-        places = {"DATABREW_WS_HOME": str(self.home), "DATABREW_WS_LAKE": ""}
         with self.log_file.open("ab") as log:
             process = subprocess.Popen(
                 [*under, *_COMMAND, "capture", str(self.file)],
-                env=os.environ | places | dict(environ or {}),
+                env=os.environ | self._variables | dict(environ or {}),
                 stdout=log,
                 stderr=log,
             )

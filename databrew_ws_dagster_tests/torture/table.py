@@ -1,4 +1,4 @@
-"""The way from the lake into the table: `python -m …torture.table FILE HOME` ingests all that is pending.
+"""The way from the lake into the table: `python -m …torture.table FILE HOME [LAKE]` ingests all that is pending.
 
 A process of its own, so that it can be killed; judging what the table holds is `verdict`'s.
 """
@@ -18,15 +18,16 @@ from deltalake import DeltaTable
 from databrew_ws_dagster.ingest.report import IngestMode
 from databrew_ws_dagster.ingest.window import acknowledge, ingest_window
 from databrew_ws_dagster.storage.definitions import load_definition
-from databrew_ws_dagster.storage.layout import Layout
+from databrew_ws_dagster.storage.lake import storage_options
+from databrew_ws_dagster.storage.layout import HOME_VARIABLE, LAKE_VARIABLE, Layout
 from databrew_ws_dagster.storage.pending import list_pending
 from databrew_ws_dagster_tests.torture.rig import Rig
 
 
-def ingest_pending(file: Path, *, home: Path) -> None:
+def ingest_pending(file: Path, *, home: Path, lake: str = "") -> None:
     """Commit every pending micro-batch of the stream that a file defines, window by window."""
     definition = load_definition(file, {})
-    layout = Layout(home=home, lake=home / "lake")
+    layout = Layout.from_environ({HOME_VARIABLE: str(home), LAKE_VARIABLE: lake})
     places = layout.stream(definition.name)
     for window in sorted({batch.window for batch in list_pending(places)}):
         report = ingest_window(definition, layout=layout, window=window, mode=IngestMode.APPEND)
@@ -40,7 +41,7 @@ def ingesting(rig: Rig, *under: str) -> Iterator[subprocess.Popen[bytes]]:
     Args:
         under: Command that runs it, such as `strace`.
     """
-    command = [*under, sys.executable, "-m", __name__, str(rig.file), str(rig.home)]
+    command = [*under, sys.executable, "-m", __name__, str(rig.file), str(rig.home), rig.lake]
     with rig.log_file.open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -54,12 +55,13 @@ def ingesting(rig: Rig, *under: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def ids_in_table(rig: Rig) -> list[int]:
     """The rides of the table, as a reader finds them; none where there is no table yet."""
-    path = str(rig.places.table)
-    if not DeltaTable.is_deltatable(path):
+    path, options = str(rig.places.table), storage_options(rig.places.table)
+    if not DeltaTable.is_deltatable(path, options):
         return []
-    ids: list[int] = DeltaTable(path).to_pyarrow_dataset().to_table(columns=["log_id"])["log_id"].to_pylist()
+    rows = DeltaTable(path, storage_options=options).to_pyarrow_dataset().to_table(columns=["log_id"])
+    ids: list[int] = rows["log_id"].to_pylist()
     return ids
 
 
 if __name__ == "__main__":
-    ingest_pending(Path(sys.argv[1]), home=Path(sys.argv[2]))
+    ingest_pending(Path(sys.argv[1]), home=Path(sys.argv[2]), lake="".join(sys.argv[3:]))

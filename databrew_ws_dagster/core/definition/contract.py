@@ -41,8 +41,8 @@ _STORABLE = CONVERTIBLE | frozenset(
 _SETTLED_ELSEWHERE = {
     Drift.QUARANTINE_SHARE: "set contract.quarantine_share",
     Drift.CAPTURE_GAP: "capture records it, and the check no_capture_gaps tells of it",
-    Drift.CORRUPT_SEGMENT: "capture records it",
-    Drift.CLOCK_STEP: "capture records it",
+    Drift.CORRUPT_SEGMENT: "capture records it, and the check no_capture_gaps tells of it",
+    Drift.CLOCK_STEP: "capture records it, and the check no_capture_gaps tells of it",
     Drift.COSMETIC: "it changes no value",
 }
 """Classes that no action makes sense for, and why."""

@@ -1,4 +1,4 @@
-"""The digest of a definition: equal when two files say the same, whatever their comments and spelling.
+"""The digests of a definition: equal when two files say the same, whatever their comments and spelling.
 
 References in templates count as they are written, so that a renewed secret is no new definition.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
@@ -16,16 +17,23 @@ from databrew_ws_dagster.core.definition.model import StreamDefinition
 from databrew_ws_dagster.core.definition.template import Template
 from databrew_ws_dagster.core.types import DataType
 
-_NOT_SAID_BY_THE_FILE = frozenset({"file", "digest", "warnings"})
+_NOT_OF_MESSAGES = frozenset({"file", "digest", "capture_digest", "warnings", "alerts", "freshness", "owners"})
+_READ_BY_CAPTURE = frozenset({"name", "source", "batch", "window"})
 
 
-def digest_of(definition: StreamDefinition) -> str:
-    """SHA-256, in hex, of what a definition says with its defaults applied."""
-    content = {
-        name: _canonical(getattr(definition, name))
-        for name in StreamDefinition.model_fields
-        if name not in _NOT_SAID_BY_THE_FILE
-    }
+def with_digests(definition: StreamDefinition) -> StreamDefinition:
+    """The same definition, knowing its digests: SHA-256, in hex, of what it says with its defaults applied."""
+    of_messages = StreamDefinition.model_fields.keys() - _NOT_OF_MESSAGES
+    return definition.model_copy(
+        update={
+            "digest": _digest_of(definition, of_messages),
+            "capture_digest": _digest_of(definition, _READ_BY_CAPTURE),
+        }
+    )
+
+
+def _digest_of(definition: StreamDefinition, blocks: Iterable[str]) -> str:
+    content = {name: _canonical(getattr(definition, name)) for name in blocks}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -11,25 +11,29 @@ from pydantic import Field
 
 from databrew_ws_dagster.core.definition.base import Model
 
-_WHOLE_MESSAGE = "$"
+WHOLE_MESSAGE = "$"
+"""As a path, it names the message itself."""
 
 
 class MessageRule(Model):
-    """The JSON value at `field` equals one of `values`; absent `values` means any value."""
+    """The JSON value at `field` equals one of `values`; absent `values` means any value, but of the whole message."""
 
     field: str = Field(min_length=1, description="Key, or dotted path, of the value that tells; $: the whole message.")
     values: tuple[str | int | bool | None, ...] = Field(default=(), description="Values that tell; none: any.")
 
     def matches(self, message: Any) -> bool:
         """Whether a message, as plain Python data, is of this kind."""
-        node = message
-        for key in () if self.field == _WHOLE_MESSAGE else self._keys(message):
+        if self.field == WHOLE_MESSAGE:
+            return self._names(message)
+        if not isinstance(message, dict):
+            return False
+        node: Any = message
+        # A key may have dots of its own.
+        for key in (self.field,) if self.field in message else self.field.split("."):
             if not isinstance(node, dict) or key not in node:
                 return False
             node = node[key]
-        return not self.values or any(type(node) is type(value) and node == value for value in self.values)
+        return not self.values or self._names(node)
 
-    def _keys(self, message: Any) -> tuple[str, ...]:
-        # A key may have dots of its own.
-        is_one_key = isinstance(message, dict) and self.field in message
-        return (self.field,) if is_one_key else tuple(self.field.split("."))
+    def _names(self, node: Any) -> bool:
+        return any(type(node) is type(value) and node == value for value in self.values)

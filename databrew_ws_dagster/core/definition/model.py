@@ -16,13 +16,14 @@ from databrew_ws_dagster.core.definition.base import Model, refuse
 from databrew_ws_dagster.core.definition.column import Column, refused_names
 from databrew_ws_dagster.core.definition.contract import Contract
 from databrew_ws_dagster.core.definition.freshness import Freshness
+from databrew_ws_dagster.core.definition.message_rule import MessageRule
 from databrew_ws_dagster.core.definition.quantity import ByteSize, Seconds
 from databrew_ws_dagster.core.definition.retention import Retention
 from databrew_ws_dagster.core.definition.sequence import Sequence, refused_paths
 from databrew_ws_dagster.core.definition.source import Source
 from databrew_ws_dagster.core.window import Windows, WindowSize
 
-__all__ = ["BatchLimits", "Column", "Decode", "IgnoreRule", "StreamDefinition", "Window"]
+__all__ = ["BatchLimits", "Column", "Decode", "StreamDefinition", "Window"]
 
 STREAM_NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,62}$"
 DERIVED_SUFFIXES = ("_raw", "_socket", "_quarantine", "_gaps", "_findings", "_batches", "_profile", "_report")
@@ -36,20 +37,13 @@ _DERIVED_PATTERN = "({})$".format(
 )
 
 
-class IgnoreRule(Model):
-    """A control message: the JSON value at `field` equals one of `values`; absent `values` means any value."""
-
-    field: str = Field(min_length=1, description="Key, or dotted path, of the value that tells.")
-    values: tuple[str | int | bool | None, ...] = Field(default=(), description="Values that mark it; none: any.")
-
-
 class Decode(Model):
     """How a message becomes records."""
 
     records: str | None = Field(
         default=None, min_length=1, description="Path to the object, or list of objects, that holds the records."
     )
-    ignore: tuple[IgnoreRule, ...] = Field(default=(), description="Control messages: counted, never landed.")
+    ignore: tuple[MessageRule, ...] = Field(default=(), description="Control messages: counted, never landed.")
 
 
 class BatchLimits(Model):
@@ -58,6 +52,10 @@ class BatchLimits(Model):
     interval_s: Seconds = Field(default=30.0, le=3600, alias="interval", description="Age; at most an hour.")
     messages: int = Field(default=100_000, gt=0, description="Number of messages.")
     bytes: ByteSize = Field(default=64 * 1024 * 1024, description="Bytes of payload.")
+
+    def are_reached(self, *, age_s: float, messages: int, byte_size: int) -> bool:
+        """Whether a segment has reached the first of them."""
+        return age_s >= self.interval_s or messages >= self.messages or byte_size >= self.bytes
 
 
 class Window(Model):
@@ -75,8 +73,9 @@ class StreamDefinition(Model):
     Every field that is not among `FIELDS_OF_THE_STREAM` is a block at the top level of the file, so that
     a new block is one model and one field here.
 
-    `digest` is the SHA-256 of what the file says, references unresolved: it changes when the definition
-    does, not when a secret is renewed.
+    `digest` is the SHA-256 of what the file says of messages, references unresolved: it changes when the definition
+    does, not when a secret is renewed, nor with who owns the stream and who is told. `capture_digest` is that of the
+    part which capture reads: another one is worth a new connection.
     """
 
     name: str = Field(
@@ -96,6 +95,7 @@ class StreamDefinition(Model):
     alerts: Alerts = Alerts()
     file: str
     digest: str
+    capture_digest: str
     warnings: tuple[str, ...] = ()
 
     @property
@@ -136,7 +136,7 @@ class StreamDefinition(Model):
         return columns
 
 
-FIELDS_OF_THE_STREAM = frozenset({"name", "columns", "source", "file", "digest", "warnings"})
+FIELDS_OF_THE_STREAM = frozenset({"name", "columns", "source", "file", "digest", "capture_digest", "warnings"})
 """Fields that come from Blink's blocks or from the reading itself."""
 
 BLOCKS = tuple(name for name in StreamDefinition.model_fields if name not in FIELDS_OF_THE_STREAM)

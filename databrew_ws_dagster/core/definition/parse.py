@@ -6,19 +6,21 @@ Reading the file is `storage.definitions`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from databrew_ws_dagster.core.definition.column import refused_names
-from databrew_ws_dagster.core.definition.digest import digest_of
+from databrew_ws_dagster.core.definition.digest import with_digests
 from databrew_ws_dagster.core.definition.document import Node, read_document
 from databrew_ws_dagster.core.definition.explain import explain
 from databrew_ws_dagster.core.definition.fields import Path
-from databrew_ws_dagster.core.definition.model import StreamDefinition
+from databrew_ws_dagster.core.definition.model import STREAM_NAME_PATTERN, StreamDefinition
 from databrew_ws_dagster.core.definition.resolve import Resolver
 from databrew_ws_dagster.core.definition.shape import shape_document
+from databrew_ws_dagster.core.definition.template import reference_problem, resolve_references
 from databrew_ws_dagster.errors import DefinitionError, Mistake
 
 
@@ -39,7 +41,7 @@ def parse_definition(text: str, *, file: str, environ: Mapping[str, str]) -> Str
     shape = shape_document(document, environ=environ)
     root = Node(shape.parts, document.line, document.path)
     resolver = Resolver(StreamDefinition, environ)
-    data = {**resolver.plain(root), "file": file, "digest": "", "warnings": shape.warnings}
+    data = {**resolver.plain(root), "file": file, "digest": "", "capture_digest": "", "warnings": shape.warnings}
     found = [*mistakes, *shape.mistakes, *resolver.mistakes.values(), *_refused_names(data, root)]
     try:
         definition = StreamDefinition.model_validate_json(
@@ -50,7 +52,17 @@ def parse_definition(text: str, *, file: str, environ: Mapping[str, str]) -> Str
         raise DefinitionError(file, _in_file_order(found)) from None
     if found:
         raise DefinitionError(file, _in_file_order(found))
-    return definition.model_copy(update={"digest": digest_of(definition)})
+    return with_digests(definition)
+
+
+def salvage_name(text: str, *, environ: Mapping[str, str]) -> str | None:
+    """The stream that a broken file declares, as far as that can be read."""
+    document, _ = read_document(text)
+    node = shape_document(document, environ=environ).parts.get("name") if document is not None else None
+    if node is None or not isinstance(node.value, str) or reference_problem(node.value, environ) is not None:
+        return None
+    name = resolve_references(node.value, environ)
+    return name if re.fullmatch(STREAM_NAME_PATTERN, name) else None
 
 
 def mistakes_at(text: str, problems: Iterable[tuple[Path, str]], *, environ: Mapping[str, str]) -> tuple[Mistake, ...]:

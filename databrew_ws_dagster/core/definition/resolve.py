@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from databrew_ws_dagster.core.definition.document import Node, plain_value
 from databrew_ws_dagster.core.definition.fields import Path, is_template
-from databrew_ws_dagster.core.definition.template import reference_problem, resolve_references
+from databrew_ws_dagster.core.definition.template import reference_problem, resolve_references, unset_variables
 from databrew_ws_dagster.errors import Mistake
 
 
@@ -48,7 +48,7 @@ class Resolver:
     def _replace(self, text: str, node: Node, path: Path) -> Any:
         problem = reference_problem(text, self.environ)
         if problem is not None:
-            self.mistakes[path] = Mistake(problem, node.line, node.path)
+            self.mistakes[path] = Mistake(problem, node.line, node.path, unset_variables(text, self.environ))
             return text
         if is_template(self.model, path):
             return text

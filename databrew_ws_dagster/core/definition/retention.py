@@ -1,4 +1,4 @@
-"""The `retention` block: how long what is kept beside the table is kept; without it, for ever.
+"""The `retention` block: how long and how much of what is kept beside the table is kept.
 
 Says what may be set; deleting is `maintenance.retention`'s. The table itself is never deleted from.
 """
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pydantic import Field
 
 from databrew_ws_dagster.core.definition.base import Model
-from databrew_ws_dagster.core.definition.quantity import Seconds
+from databrew_ws_dagster.core.definition.quantity import ByteSize, Seconds
 
 _DAY_S = 86_400.0
 _COMPARED_S = 8 * _DAY_S
@@ -28,6 +28,11 @@ class Retention(Model):
     )
     quarantine_s: Seconds | None = Field(
         default=None, ge=_DAY_S, alias="quarantine", description="Refused messages, at least a day; null: for ever."
+    )
+    quarantine_bytes: ByteSize = Field(
+        default=1024 * 1024 * 1024,
+        description="Text of refused messages that the quarantine keeps of one window; the rest has its place and its "
+        "reasons there, and its text in raw alone.",
     )
     findings_s: Seconds | None = Field(
         default=None,

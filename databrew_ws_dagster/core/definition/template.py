@@ -61,6 +61,14 @@ def reference_problem(text: str, environ: Mapping[str, str]) -> str | None:
     return None
 
 
+def unset_variables(text: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The variables for whose absence alone the references of a text cannot be resolved."""
+    if "${" in REFERENCE.sub("", text):
+        return ()
+    names = [match[1] for match in REFERENCE.finditer(text) if match[2] is None]
+    return tuple(name for name in dict.fromkeys(names) if name not in environ)
+
+
 class Template:
     """Text that may hold references. Its `repr` and `str` never show more than the references' names."""
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from databrew_ws_dagster.core.definition.message_rule import WHOLE_MESSAGE
 from databrew_ws_dagster.core.inference.column import InferredColumn, LeftOut, infer_columns
 from databrew_ws_dagster.core.inference.kinds import IgnoredKind, Label, can_be_ruled, sort_messages
 from databrew_ws_dagster.core.inference.message import HeardMessage, ParsedMessage, parse_message
@@ -22,7 +23,6 @@ from databrew_ws_dagster.core.inference.numbering import (
 )
 from databrew_ws_dagster.core.inference.observation import observe
 from databrew_ws_dagster.core.judge.json_text import Kind
-from databrew_ws_dagster.core.judge.root import WHOLE_MESSAGE
 from databrew_ws_dagster.errors import InferenceError
 
 FEW_RECORDS = 100

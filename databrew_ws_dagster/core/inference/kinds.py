@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TypeAlias
 
+from databrew_ws_dagster.core.definition.message_rule import WHOLE_MESSAGE
 from databrew_ws_dagster.core.inference.message import ParsedMessage, as_root, siblings
 from databrew_ws_dagster.core.judge.json_text import Kind, Node
 from databrew_ws_dagster.core.judge.number import is_integer_token
-from databrew_ws_dagster.core.judge.root import WHOLE_MESSAGE
 
 Label: TypeAlias = "str | int | bool"
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from databrew_ws_dagster.core.definition.message_rule import WHOLE_MESSAGE
 from databrew_ws_dagster.core.judge.document import read_document
 from databrew_ws_dagster.core.judge.json_text import Kind, Node
-from databrew_ws_dagster.core.judge.root import WHOLE_MESSAGE, looks_like_control
+from databrew_ws_dagster.core.judge.root import looks_like_control
 
 _ENVELOPE_KEYS = (
     *("data", "payload", "params", "result", "results", "records", "rows", "entries", "events", "messages"),

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from databrew_ws_dagster.core.definition.document import plain_value
+from databrew_ws_dagster.core.definition.message_rule import WHOLE_MESSAGE
 from databrew_ws_dagster.core.drift import Drift
 from databrew_ws_dagster.core.inference.column import InferredColumn
 from databrew_ws_dagster.core.inference.inference import FEW_RECORDS, Inference, describe_stream
 from databrew_ws_dagster.core.inference.kinds import IgnoredKind
 from databrew_ws_dagster.core.inference.references import Endpoint
-from databrew_ws_dagster.core.judge.root import WHOLE_MESSAGE
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 _SHOWN_CHARACTERS = 60

@@ -6,8 +6,10 @@ What neither way can be sure of is judged thoroughly, message by message. All wa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -17,22 +19,25 @@ import pyarrow as pa
 from databrew_ws_dagster.core.arrow import RESCUED
 from databrew_ws_dagster.core.definition import Column, StreamDefinition
 from databrew_ws_dagster.core.drift import Drift
-from databrew_ws_dagster.core.judge.columns import Census, Records, record_columns
+from databrew_ws_dagster.core.judge.batches import Batches
+from databrew_ws_dagster.core.judge.columns import Census, Records, Texts, record_columns
 from databrew_ws_dagster.core.judge.decoded import Decoded
 from databrew_ws_dagster.core.judge.document import BINARY_MESSAGE
-from databrew_ws_dagster.core.judge.judgement import Absences
-from databrew_ws_dagster.core.judge.message import judge_message
+from databrew_ws_dagster.core.judge.envelopes import open_envelopes
+from databrew_ws_dagster.core.judge.judgement import Absences, Tally
+from databrew_ws_dagster.core.judge.message import judge_message, records_path
 from databrew_ws_dagster.core.judge.misfits import Misfits
+from databrew_ws_dagster.core.judge.remarks import NOTHING
 from databrew_ws_dagster.core.judge.root import is_control_value
 from databrew_ws_dagster.core.judge.scalars import FLOATS
 from databrew_ws_dagster.core.judge.wire import (
     REFUSED,
     decode_any,
     decode_each,
-    decode_sound,
-    has_same_quotes,
+    is_sound,
     message_decoder,
     quote_count,
+    quotes_of,
 )
 
 BINARY_OPCODE = 2
@@ -44,17 +49,23 @@ _MANY_ZEROS = b"0" * 300
 _MINUS, _LOWER_E, _CASE_BIT = ord("-"), ord("e"), 0x20
 
 
-def decode_columns(messages: pa.Table, *, definition: StreamDefinition, into: Decoded) -> None:
-    """Decode every message into rows and notes."""
-    decoder = _ChunkDecoder.of(definition)
-    for start, stop in into.batches.spans(CHUNK_MESSAGES):
+def decode_columns(
+    messages: pa.Table, *, definition: StreamDefinition, batches: Batches, tally: Mapping[str, Tally], into: Decoded
+) -> None:
+    """Decode every message into rows and notes, and count what only decoding knows: `absences` and `empty`."""
+    decoder = _ChunkDecoder.of(definition, into)
+    for batch_id, start, stop in batches.spans(CHUNK_MESSAGES):
         part = messages.slice(start, stop - start)
         is_binary = np.equal(part["opcode"].to_numpy(), BINARY_OPCODE)
-        chunk = _Chunk(start, part["payload"].to_numpy().tolist(), frozenset(np.flatnonzero(is_binary).tolist()))
-        pending = decoder.decode(chunk, into)
+        binary = frozenset(np.flatnonzero(is_binary).tolist())
+        chunk = _Chunk(start, part["payload"].to_numpy().tolist(), binary, tally[batch_id])
+        pending = decoder.decode(chunk)
         into.add_thorough(
-            (start + row, judge_message(chunk.payloads[row], is_binary=row in chunk.binary, definition=definition))
-            for row in pending
+            (
+                (start + row, judge_message(chunk.payloads[row], is_binary=row in binary, definition=definition))
+                for row in pending
+            ),
+            tally[batch_id],
         )
 
 
@@ -65,6 +76,7 @@ class _Chunk:
     start: int
     payloads: list[bytes]
     binary: frozenset[int]
+    tally: Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +84,28 @@ class _ChunkDecoder:
     """Decodes chunks of messages of one definition.
 
     Args:
-        decoder: Of whole messages; None if msgspec has no way to spell a declared name.
+        decoder: Of the text of records; None if msgspec has no way to spell a declared name.
         misfits: For messages that are one record each; None where messages hold several, or as for `decoder`.
     """
 
     definition: StreamDefinition
+    into: Decoded
     decoder: msgspec.json.Decoder[Any] | None
-    envelope_depth: int
     misfits: Misfits | None
     has_floats: bool
 
     @classmethod
-    def of(cls, definition: StreamDefinition) -> _ChunkDecoder:
+    def of(cls, definition: StreamDefinition, into: Decoded) -> _ChunkDecoder:
         """A decoder that knows nothing yet."""
-        decoder, depth, misfits = None, 0, None
+        decoder, misfits = None, None
         try:
-            misfits = Misfits(definition) if definition.decode.records is None else None
-            decoder, depth = message_decoder(definition)
+            misfits = Misfits(definition, into.notes.cases) if definition.decode.records is None else None
+            decoder = message_decoder(definition)
         except ValueError:
             pass
-        return cls(definition, decoder, depth, misfits, _has_floats(definition.columns))
+        return cls(definition, into, decoder, misfits, _has_floats(definition.columns))
 
-    def decode(self, chunk: _Chunk, into: Decoded) -> Iterable[int]:
+    def decode(self, chunk: _Chunk) -> Iterable[int]:
         """Take in what is plainly acceptable, or plainly a record that does not fit.
 
         Returns:
@@ -102,21 +114,21 @@ class _ChunkDecoder:
         pending = self._conspicuous(chunk.payloads)
         fresh = [row for row in range(len(chunk.payloads)) if row not in pending]
         if self.definition.decode.records is not None:
-            found = self._read_envelopes(chunk, fresh, pending, into)
+            found = self._read_envelopes(chunk, fresh, pending)
             misfits: list[int] = []
         else:
-            found, misfits = self._read(chunk, self._without_control(chunk, fresh, pending, into))
+            found, misfits = self._read(chunk, self._without_control(chunk, fresh, pending))
         if self.misfits is None:
-            self._build(chunk, found, pending, into)
+            self._build(chunk, found, pending)
             pending.update(misfits)
             return sorted(pending)
         suspects: set[int] = set()
-        self._build(chunk, found, suspects, into)
+        self._build(chunk, found, suspects)
         if misfits or suspects:
             sorted_out = self.misfits.sort_out(sorted([*misfits, *suspects]), chunk.payloads)
             pending.update(sorted_out.unclear)
-            self._build(chunk, sorted_out.accepted, pending, into)
-            self._refuse(chunk, sorted_out.refused, pending, into)
+            self._build(chunk, sorted_out.accepted, pending)
+            self._refuse(chunk, sorted_out.refused, pending)
         return sorted(pending)
 
     def _conspicuous(self, payloads: list[bytes]) -> set[int]:
@@ -132,7 +144,7 @@ class _ChunkDecoder:
             rows.update(row for row, payload in enumerate(payloads) if _TINY_NUMBER.search(payload))
         return rows
 
-    def _without_control(self, chunk: _Chunk, rows: list[int], pending: set[int], into: Decoded) -> list[int]:
+    def _without_control(self, chunk: _Chunk, rows: list[int], pending: set[int]) -> list[int]:
         """Take the control messages out; gives the rows of all others."""
         rules = self.definition.decode.ignore
         if not rules:
@@ -144,8 +156,8 @@ class _ChunkDecoder:
                 pending.add(row)
             elif not is_control_value(value, rules):
                 others.append(row)
-            elif _is_sound(chunk.payloads[row]):
-                into.control.append(chunk.start + row)
+            elif is_sound(chunk.payloads[row]):
+                self.into.notes.add_control(chunk.start + row)
             else:
                 pending.add(row)
         return others
@@ -156,42 +168,44 @@ class _ChunkDecoder:
             return Records(), rows
         records, refused = decode_each(self.decoder.decode, [chunk.payloads[row] for row in rows])
         if not refused:
-            return Records(rows, [0] * len(rows), records), []
+            return Records.plain(rows, [0] * len(rows), records, texts=chunk.payloads), []
         misfits = [rows[at] for at in refused]
         dropped = set(misfits)
         rows = [row for row in rows if row not in dropped]
-        return Records(rows, [0] * len(rows), [record for record in records if record is not REFUSED]), misfits
+        records = [record for record in records if record is not REFUSED]
+        return Records.plain(rows, [0] * len(rows), records, texts=chunk.payloads), misfits
 
-    def _read_envelopes(self, chunk: _Chunk, rows: list[int], pending: set[int], into: Decoded) -> Records:
+    def _read_envelopes(self, chunk: _Chunk, rows: list[int], pending: set[int]) -> Records:
         """Decode messages that hold any number of records; what does not decode is pending."""
-        found = Records(is_sound=True)
-        for row in rows:
-            payload = chunk.payloads[row]
-            try:
-                if is_control_value(decode_sound(payload), self.definition.decode.ignore):
-                    into.control.append(chunk.start + row)
-                    continue
-                value = self._decode_message(payload)
-            except (ValueError, RecursionError):
+        path = records_path(self.definition)
+        if self.decoder is None:
+            pending.update(rows)
+            return Records()
+        if path:
+            opened = open_envelopes({row: chunk.payloads[row] for row in rows}, path, self.definition.decode.ignore)
+            pending.update(opened.unclear)
+            for row in opened.control:
+                self.into.notes.add_control(chunk.start + row)
+            texts = opened.texts
+        else:
+            texts = {row: chunk.payloads[row] for row in self._without_control(chunk, rows, pending)}
+        messages, _ = decode_each(self.decoder.decode, list(texts.values()))
+        of: list[int] = []
+        positions: list[int] = []
+        found: list[msgspec.Struct] = []
+        for row, message in zip(texts, messages, strict=True):
+            if message is REFUSED:
                 pending.add(row)
                 continue
-            records = value if isinstance(value, list) else [value]
+            records = message if isinstance(message, list) else [message]
             if not records:
-                into.empty.append(chunk.start + row)
-            found.rows.extend([row] * len(records))
-            found.positions.extend(range(len(records)))
-            found.records.extend(records)
-        return found
+                chunk.tally.empty += 1
+            of.extend([row] * len(records))
+            positions.extend(range(len(records)))
+            found.extend(records)
+        return Records.plain(of, positions, found, texts=texts)
 
-    def _decode_message(self, payload: bytes) -> Any:
-        if self.decoder is None:
-            raise ValueError("a declared name cannot be spelled")
-        value = self.decoder.decode(payload)
-        for _ in range(self.envelope_depth):
-            value = value.inner
-        return value
-
-    def _build(self, chunk: _Chunk, found: Records, pending: set[int], into: Decoded) -> None:
+    def _build(self, chunk: _Chunk, found: Records, pending: set[int]) -> None:
         """Turn records into rows of the table, all but those of messages that need a closer look."""
         while found.rows:
             census = Census()
@@ -205,21 +219,20 @@ class _ChunkDecoder:
                 pending.update(found.rows)
                 return
             closer = set(np.array(found.rows)[suspects].tolist())
-            if not found.is_sound:
-                closer |= _with_a_key_twice(chunk, found, census.quotes)
+            if found.texts is not None:
+                closer |= _with_a_key_twice(found, found.texts, census.quotes)
             if not closer:
-                rescued = [found.rescued.get(row) for row in found.rows] if found.rescued else [None] * len(found.rows)
-                arrays.append(pa.array(rescued, RESCUED.type))
+                arrays.append(pa.array(found.rescued, RESCUED.type))
                 arrays.append(pa.array(np.array(found.rows) + chunk.start, pa.int64()))
                 arrays.append(pa.array(found.positions, pa.int32()))
-                into.tables.append(pa.Table.from_arrays(arrays, schema=into.schema))
-                into.tally[into.batches.ids[chunk.start]].add_absences(census.absences)
-                _note_reasons(chunk, found, into)
+                self.into.tables.append(pa.Table.from_arrays(arrays, schema=self.into.schema))
+                chunk.tally.add_absences(census.absences)
+                self._note(chunk, found)
                 return
             pending |= closer
             found = found.without(closer)
 
-    def _refuse(self, chunk: _Chunk, found: Records, pending: set[int], into: Decoded) -> None:
+    def _refuse(self, chunk: _Chunk, found: Records, pending: set[int]) -> None:
         """Quarantine records with reasons, all but those about which there is more to say."""
         if not found.rows:
             return
@@ -234,9 +247,16 @@ class _ChunkDecoder:
             return
         closer = set(np.array(found.rows)[suspects].tolist())
         pending |= closer
-        found = found.without(closer) if closer else found
-        _note_reasons(chunk, found, into)
-        into.refused.update(((chunk.start + row, 0), None) for row in found.rows)
+        self._note(chunk, found.without(closer) if closer else found)
+
+    def _note(self, chunk: _Chunk, found: Records) -> None:
+        """Note what is to be said about records that became rows, or were refused."""
+        messages = [chunk.start + row for row in found.rows]
+        if chunk.binary:
+            code = self.into.notes.cases.code([BINARY_MESSAGE])
+            codes = [code if row in chunk.binary else NOTHING for row in found.rows]
+            self.into.notes.extend(messages, found.positions, codes, repeat(("",)))
+        self.into.notes.extend(messages, found.positions, found.codes, found.samples)
 
     def _minds(self, absences: Absences) -> bool:
         """Whether the contract speaks of what these records lack; each then needs its reasons."""
@@ -259,31 +279,13 @@ def _may_hold_tiny_number(text: bytes) -> bool:
     return bool(is_exponent.any()) or _MANY_ZEROS in text
 
 
-def _is_sound(payload: bytes) -> bool:
-    try:
-        decode_sound(payload)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _with_a_key_twice(chunk: _Chunk, found: Records, quotes: int) -> set[int]:
+def _with_a_key_twice(found: Records, texts: Texts, quotes: int) -> set[int]:
     """Rows of messages that hold a key twice, given the quotes of all records with each key once."""
-    texts = [chunk.payloads[row] for row in found.rows]
-    # A record never has more quotes than its message, so the sums are equal only if each pair is.
-    if quote_count(b"\n".join(texts)) == quotes:
+    text_of = {row: texts[row] for row in found.rows}
+    # Records never have more quotes than their text, so the sums are equal only if those of each message are.
+    if quote_count(b"\n".join(text_of.values())) == quotes:
         return set()
-    pairs = zip(found.rows, texts, found.records, strict=True)
-    return {row for row, text, record in pairs if not has_same_quotes(text, record)}
-
-
-def _note_reasons(chunk: _Chunk, found: Records, into: Decoded) -> None:
-    """Note what is to be said about records that became rows, or were refused."""
-    if chunk.binary:
-        for row, position in zip(found.rows, found.positions, strict=True):
-            if row in chunk.binary:
-                into.note((chunk.start + row, position), [BINARY_MESSAGE])
-    rows = set(found.rows)
-    for row, reasons in found.reasons.items():
-        if row in rows:
-            into.note((chunk.start + row, 0), reasons)
+    needed: Counter[int] = Counter()
+    for row, record in zip(found.rows, found.records, strict=True):
+        needed[row] += quotes_of(record)
+    return {row for row, text in text_of.items() if quote_count(text) != needed[row]}

@@ -5,9 +5,9 @@ A *suspect* is a value that may not be stored as it stands: of a wrong form, or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, compress
 from operator import attrgetter
 from typing import Any, TypeAlias
 
@@ -18,12 +18,13 @@ import pyarrow as pa
 
 from databrew_ws_dagster.core.arrow import UINT64, column_type
 from databrew_ws_dagster.core.definition import Column
-from databrew_ws_dagster.core.finding import Reason
 from databrew_ws_dagster.core.judge.judgement import Absences
+from databrew_ws_dagster.core.judge.remarks import NOTHING, Samples
 from databrew_ws_dagster.core.judge.scalars import TEXT_FORMS
-from databrew_ws_dagster.core.judge.wire import decode_sound, field_name, quote_count
+from databrew_ws_dagster.core.judge.wire import field_name, is_sound, quote_count
 from databrew_ws_dagster.core.types import Scalar
 
+Texts: TypeAlias = "Sequence[bytes] | Mapping[int, bytes]"
 Mask: TypeAlias = "npt.NDArray[np.bool_]"
 
 _EXACT_INTEGERS_BELOW = 2.0**53
@@ -35,39 +36,50 @@ _NULL = b"null"
 
 @dataclass(slots=True)
 class Records:
-    """Records in order, and for each the row of its message in the chunk and its position in that message.
+    """Records in order, as columns: the row of each one's message in the chunk, and its position in that message.
 
-    `reasons` and `rescued`, by row of the message, belong to messages that are one record. `is_sound`: no duplicate
-    keys, as was checked before.
+    Args:
+        codes: What is said of each: a case of `remarks`.
+        samples: Those of its reasons.
+        rescued: Its undeclared fields as JSON text.
+        texts: By row the text that its records were decoded from, in which a key may stand twice; None if that is
+            ruled out.
     """
 
     rows: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     records: list[msgspec.Struct] = field(default_factory=list)
-    reasons: dict[int, tuple[Reason, ...]] = field(default_factory=dict)
-    rescued: dict[int, str] = field(default_factory=dict)
-    is_sound: bool = False
+    codes: list[int] = field(default_factory=list)
+    samples: list[Samples] = field(default_factory=list)
+    rescued: list[str | None] = field(default_factory=list)
+    texts: Texts | None = None
 
-    def add(self, row: int, record: msgspec.Struct, *, reasons: tuple[Reason, ...], rescued: str | None) -> None:
+    @classmethod
+    def plain(cls, rows: list[int], positions: list[int], records: list[msgspec.Struct], *, texts: Texts) -> Records:
+        """Records of which there is nothing to be said."""
+        count = len(rows)
+        return cls(rows, positions, records, [NOTHING] * count, [()] * count, [None] * count, texts)
+
+    def add(self, row: int, record: msgspec.Struct, *, code: int, samples: Samples, rescued: str | None) -> None:
         """Add the only record of a message."""
         self.rows.append(row)
         self.positions.append(0)
         self.records.append(record)
-        if reasons:
-            self.reasons[row] = reasons
-        if rescued is not None:
-            self.rescued[row] = rescued
+        self.codes.append(code)
+        self.samples.append(samples)
+        self.rescued.append(rescued)
 
     def without(self, rows: set[int]) -> Records:
         """The records of all other messages."""
-        kept = [at for at, row in enumerate(self.rows) if row not in rows]
+        kept = [row not in rows for row in self.rows]
         return Records(
-            [self.rows[at] for at in kept],
-            [self.positions[at] for at in kept],
-            [self.records[at] for at in kept],
-            self.reasons,
-            self.rescued,
-            self.is_sound,
+            list(compress(self.rows, kept)),
+            list(compress(self.positions, kept)),
+            list(compress(self.records, kept)),
+            list(compress(self.codes, kept)),
+            list(compress(self.samples, kept)),
+            list(compress(self.rescued, kept)),
+            self.texts,
         )
 
 
@@ -185,13 +197,7 @@ def _free_form(values: list[Any], census: Census) -> tuple[pa.Array, Mask]:
 
 
 def _is_plain(text: bytes) -> bool:
-    if text == _NULL or text.startswith(b'"'):
-        return False
-    try:
-        decode_sound(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
+    return text != _NULL and not text.startswith(b'"') and is_sound(text)
 
 
 def _texts(values: list[Any], scalar: Scalar, array_type: pa.DataType) -> tuple[pa.Array, Mask]:

@@ -10,34 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-import msgspec
 import pyarrow as pa
 
-from databrew_ws_dagster.core.drift import Verdict
-from databrew_ws_dagster.core.finding import Finding, Reason
+from databrew_ws_dagster.core.finding import Finding
+from databrew_ws_dagster.core.judge.remarks import Remarks
 
 KnownRows: TypeAlias = Callable[[pa.Table], pa.Table]
 """Given candidate primary keys (the key columns), returns the committed rows with those keys.
 
 The rows have the declared columns, where they came from, and `_rescued` (`core.arrow.accepted_schema`).
 """
-
-
-class Remark(msgspec.Struct, frozen=True, gc=False):
-    """A record, or a message that yielded none, that was not simply accepted.
-
-    There may be as many as messages: a struct is made in a tenth of a dataclass's time, and none is walked by the
-    garbage collector.
-
-    Args:
-        message: Row of the judged messages.
-        record: Position inside the message.
-    """
-
-    message: int
-    record: int
-    verdict: Verdict
-    reasons: tuple[Reason, ...]
 
 
 @dataclass(slots=True)
@@ -89,11 +71,11 @@ class Judgement:
         quarantined: Rows of `core.arrow.QUARANTINE_SCHEMA`, in coordinate order.
         findings: What changed, once per change and micro-batch.
         tally: Counts by batch id.
-        remarks: One for each record that was not simply accepted, in order.
+        remarks: What is said of the records that were not simply accepted.
     """
 
     accepted: pa.Table
     quarantined: pa.Table
     findings: tuple[Finding, ...]
     tally: Mapping[str, Tally]
-    remarks: tuple[Remark, ...]
+    remarks: Remarks

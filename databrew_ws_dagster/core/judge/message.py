@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from databrew_ws_dagster.core.definition import StreamDefinition
+from databrew_ws_dagster.core.definition.message_rule import WHOLE_MESSAGE
 from databrew_ws_dagster.core.drift import CATALOGUE, Drift, Verdict
-from databrew_ws_dagster.core.finding import Reason
+from databrew_ws_dagster.core.finding import Reason, worst_verdict
 from databrew_ws_dagster.core.judge.document import Document, child_path, read_document
 from databrew_ws_dagster.core.judge.json_text import Kind, Node
-from databrew_ws_dagster.core.judge.record import RecordJudgement, describe, has_sensitive, judge_record, worst_verdict
-from databrew_ws_dagster.core.judge.root import WHOLE_MESSAGE, diagnose_root, is_control, is_ignored_text
+from databrew_ws_dagster.core.judge.record import RecordJudgement, describe, has_sensitive, judge_record
+from databrew_ws_dagster.core.judge.root import diagnose_root, is_control, is_ignored_text
 
 
 @dataclass(slots=True)

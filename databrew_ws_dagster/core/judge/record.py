@@ -14,7 +14,7 @@ from typing import Any
 from databrew_ws_dagster.core.definition import Column
 from databrew_ws_dagster.core.definition.contract import Contract
 from databrew_ws_dagster.core.drift import CATALOGUE, Drift, Verdict
-from databrew_ws_dagster.core.finding import Reason
+from databrew_ws_dagster.core.finding import Reason, worst_verdict
 from databrew_ws_dagster.core.judge.document import child_path
 from databrew_ws_dagster.core.judge.json_text import Kind, Node
 from databrew_ws_dagster.core.judge.reasons import bounded
@@ -70,12 +70,6 @@ class RecordJudgement:
 def has_sensitive(columns: tuple[Column, ...]) -> bool:
     """Whether any column, at any depth, is sensitive; then undeclared text may be so too."""
     return any(column.sensitive or has_sensitive(column.columns) for column in columns)
-
-
-def worst_verdict(reasons: Sequence[Reason]) -> Verdict:
-    """Quarantine if any reason says so, else a warning if any does, else acceptance."""
-    verdicts = {reason.verdict for reason in reasons}
-    return next((worst for worst in (Verdict.QUARANTINE, Verdict.WARN) if worst in verdicts), Verdict.ACCEPT)
 
 
 def judge_record(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from databrew_ws_dagster.core.definition import StreamDefinition
-from databrew_ws_dagster.core.definition.model import IgnoreRule
+from databrew_ws_dagster.core.definition.message_rule import WHOLE_MESSAGE, MessageRule
 from databrew_ws_dagster.core.drift import CATALOGUE, Drift, Verdict
 from databrew_ws_dagster.core.finding import Reason
 from databrew_ws_dagster.core.judge.document import child_path
@@ -20,9 +20,6 @@ from databrew_ws_dagster.core.judge.record import RecordJudgement, describe, has
 from databrew_ws_dagster.core.judge.redact import redact
 
 IgnoredValue: TypeAlias = "str | int | bool | None"
-
-WHOLE_MESSAGE = "$"
-"""As a path, it names the message itself."""
 
 _MAX_ENVELOPE_DEPTH = 4
 _MAX_ENVELOPE_NODES = 256
@@ -51,30 +48,17 @@ _CONTROL_WORDS = (
 _ERROR_WORDS = ("error", "fail", "reject", "denied", "invalid", "unauthor", "forbidden", "limit", "exception")
 
 
-def is_control(root: Node, rules: Sequence[IgnoreRule]) -> bool:
+def is_control(root: Node, rules: Sequence[MessageRule]) -> bool:
     """Whether a rule of `decode.ignore` matches a parsed message."""
     return any(_matches(_find(root, rule.field), rule) for rule in rules)
 
 
-def is_control_value(value: Any, rules: Sequence[IgnoreRule]) -> bool:
+def is_control_value(value: Any, rules: Sequence[MessageRule]) -> bool:
     """What `is_control` says, of a message that was decoded into Python values without loss."""
-    return any(_matches_value(value, rule) for rule in rules)
+    return any(rule.matches(value) for rule in rules)
 
 
-def _matches_value(root: Any, rule: IgnoreRule) -> bool:
-    if rule.field == WHOLE_MESSAGE:
-        return any(type(root) is type(value) and root == value for value in rule.values)
-    if not isinstance(root, dict):
-        return False
-    node: Any = root
-    for key in (rule.field,) if rule.field in root else rule.field.split("."):
-        if not isinstance(node, dict) or key not in node:
-            return False
-        node = node[key]
-    return not rule.values or any(type(node) is type(value) and node == value for value in rule.values)
-
-
-def is_ignored_text(payload: bytes, rules: Sequence[IgnoreRule]) -> bool:
+def is_ignored_text(payload: bytes, rules: Sequence[MessageRule]) -> bool:
     """Whether a rule on the whole message (`$`) names a payload that is no JSON at all, such as `ping`."""
     texts = {value for rule in rules if rule.field == WHOLE_MESSAGE for value in rule.values if isinstance(value, str)}
     return bool(texts) and payload.decode("utf-8", "replace").strip() in texts
@@ -94,7 +78,7 @@ def _find(root: Node, field: str) -> Node | None:
     return node
 
 
-def _matches(node: Node | None, rule: IgnoreRule) -> bool:
+def _matches(node: Node | None, rule: MessageRule) -> bool:
     if node is None:
         return False
     if not rule.values:

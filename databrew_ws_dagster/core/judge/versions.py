@@ -5,18 +5,18 @@ A version is known by what its records have against the definition: their shape.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from itertools import groupby
+from collections.abc import Iterator, Mapping
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from databrew_ws_dagster.core.definition.contract import Contract
 from databrew_ws_dagster.core.drift import CATALOGUE, Drift, Verdict
-from databrew_ws_dagster.core.finding import Finding, Position, general_path
-from databrew_ws_dagster.core.judge.judgement import Remark, Tally
+from databrew_ws_dagster.core.finding import Finding, general_path
+from databrew_ws_dagster.core.judge.batches import Batches, positions_of
+from databrew_ws_dagster.core.judge.judgement import Tally
+from databrew_ws_dagster.core.judge.remarks import Case, Remarks
 from databrew_ws_dagster.core.seen import Seen
 
 MIN_MESSAGES = 100
@@ -35,62 +35,58 @@ _STRUCTURAL = frozenset(
 
 
 def find_mixed_versions(
-    remarks: Sequence[Remark],
+    remarks: Remarks,
     *,
     messages: pa.Table,
-    batch_ids: list[str],
+    batches: Batches,
     tally: Mapping[str, Tally],
     contract: Contract,
 ) -> Iterator[Finding]:
     """One finding for each micro-batch in which versions are mixed.
 
     Args:
-        remarks: In order of their messages.
         messages: What was judged, for positions.
-        batch_ids: The micro-batch of each message.
+        batches: The micro-batches of the messages.
     """
-    shapes = {remark.message: _shape(differences) for remark in remarks if (differences := _differences(remark))}
-    if not shapes or contract.is_silent(Drift.MIXED_VERSIONS, Verdict.OBSERVE):
+    shapes = [_shape(case) for case in remarks.cases]
+    if not any(shapes) or contract.is_silent(Drift.MIXED_VERSIONS, Verdict.OBSERVE):
         return
-    control = {remark.message for remark in remarks if remark.verdict is Verdict.CONTROL}
-    start = 0
-    for batch_id, group in groupby(batch_ids):
-        end = start + sum(1 for _ in group)
-        judged = [message for message in range(start, end) if message not in control]
-        start = end
-        counts = Counter(shapes.get(message, AS_DECLARED) for message in judged)
-        versions = [shape for shape, count in counts.most_common() if count >= MIN_SHARE * len(judged)]
+    names = [AS_DECLARED, *sorted({shape for shape in shapes if shape})]
+    numbers = {"": 0} | {name: number for number, name in enumerate(names)}
+    shape_of_remark = np.array([numbers[shape] for shape in shapes])[remarks.codes]
+    shape_of_message = np.zeros(messages.num_rows, dtype=np.int64)
+    shape_of_message[remarks.messages[shape_of_remark > 0]] = shape_of_remark[shape_of_remark > 0]
+    is_judged = np.ones(messages.num_rows, dtype=bool)
+    is_judged[remarks.messages[remarks.are(Verdict.CONTROL)]] = False
+    for batch_id, start, stop in batches.runs:
+        judged = start + np.flatnonzero(is_judged[start:stop])
+        shapes_seen, counts = np.unique(shape_of_message[judged], return_counts=True)
+        is_version = counts >= MIN_SHARE * len(judged)
+        versions, counts = shapes_seen[is_version], counts[is_version]
         if len(judged) < MIN_MESSAGES or len(versions) < 2:
             continue
-        codes = {shape: code for code, shape in enumerate(versions)}
-        order = [(codes[shape], at) for at in judged if (shape := shapes.get(at, AS_DECLARED)) in codes]
-        sequence = np.array([code for code, _ in order])
+        judged = judged[np.isin(shape_of_message[judged], versions)]
+        sequence = shape_of_message[judged]
         if np.count_nonzero(np.diff(sequence)) < MIN_SWITCHES:
             continue
-        others = [message for code, message in order if code]
-        yield _finding(batch_id, others, [(shape, counts[shape]) for shape in versions], messages, tally[batch_id])
+        seen = Seen((names[version], count) for version, count in zip(versions, counts.tolist(), strict=True))
+        yield _finding(seen, judged[sequence != versions[np.argmax(counts)]], messages, tally[batch_id])
 
 
-def _differences(remark: Remark) -> tuple[tuple[str, Drift], ...]:
-    return tuple([(reason.column, reason.drift) for reason in remark.reasons if reason.drift in _STRUCTURAL])
-
-
-@lru_cache(maxsize=128)
-def _shape(differences: tuple[tuple[str, Drift], ...]) -> str:
-    found = sorted({(general_path(column), CATALOGUE[drift].title) for column, drift in differences})
+def _shape(case: Case) -> str:
+    found = sorted(
+        {(general_path(each.column), CATALOGUE[each.drift].title) for each in case.reasons if each.drift in _STRUCTURAL}
+    )
     shown = [f"{column}: {title}" if column else title for column, title in found[:_MAX_DIFFERENCES]]
     hidden = len(found) - len(shown)
     return " and ".join(shown) + (f" and {hidden} more" if hidden else "")
 
 
-def _finding(
-    batch_id: str, others: list[int], versions: list[tuple[str, int]], messages: pa.Table, tally: Tally
-) -> Finding:
-    places = messages.select(["epoch", "connection", "ordinal", "received_at"]).take([others[0], others[-1]])
-    first, last = (Position(*place.values()) for place in places.to_pylist())
+def _finding(versions: Seen, others: npt.NDArray[np.int64], messages: pa.Table, tally: Tally) -> Finding:
+    first, last = positions_of(messages, others[[0, -1]])
     line = CATALOGUE[Drift.MIXED_VERSIONS]
     return Finding(
-        batch_id=batch_id,
+        batch_id=tally.batch_id,
         drift=line.code,
         verdict=line.verdict,
         severity=line.severity,
@@ -100,7 +96,7 @@ def _finding(
         first=first,
         last=last,
         expected="one version at a time",
-        seen_counts=Seen(versions).counts,
+        seen_counts=versions.counts,
         samples=(),
         accept_with="",
     )

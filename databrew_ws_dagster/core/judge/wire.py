@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 
 from databrew_ws_dagster.core.definition import Column, StreamDefinition
-from databrew_ws_dagster.core.judge.message import records_path
 from databrew_ws_dagster.core.judge.scalars import FLOATS, INTEGER_BOUNDS, TEXT_FORMS
 from databrew_ws_dagster.core.types import Scalar
 
@@ -126,19 +125,14 @@ def _column_type(column: Column, name: str) -> Any:
     return list[inner] if column.databrew_type.is_list else inner
 
 
-def message_decoder(definition: StreamDefinition) -> tuple[msgspec.json.Decoder[Any], int]:
-    """A decoder of whole messages, and how many `inner` attributes deep the record or records are.
+def message_decoder(definition: StreamDefinition) -> msgspec.json.Decoder[Any]:
+    """A decoder of the text of one record; of one or a list of them where messages hold several.
 
     Raises:
         ValueError: a declared name holds a quote or a backslash, which msgspec cannot match.
     """
-    wire: Any = record_type(definition.columns)
-    if definition.decode.records is not None:
-        wire = list[wire] | wire
-    path = records_path(definition)
-    for key in reversed(path):
-        wire = msgspec.defstruct("Envelope", [("inner", wire)], rename={"inner": key}, gc=False)
-    return msgspec.json.Decoder(wire, strict=True), len(path)
+    record: Any = record_type(definition.columns)
+    return msgspec.json.Decoder(record if definition.decode.records is None else list[record] | record, strict=True)
 
 
 def decode_each(decode: Callable[[Any], Any], texts: Iterable[bytes | msgspec.Raw]) -> tuple[list[Any], list[int]]:
@@ -184,6 +178,15 @@ def decode_sound(text: bytes | msgspec.Raw) -> Any:
     return value
 
 
-def has_same_quotes(payload: bytes, record: msgspec.Struct) -> bool:
-    """Whether a payload holds no key twice, given the record that it was decoded into."""
-    return quote_count(payload) == quote_count(_encoder.encode(record))
+def is_sound(text: bytes) -> bool:
+    """Whether text is JSON, free of duplicate keys and of nesting worth a closer look."""
+    try:
+        decode_sound(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def quotes_of(record: msgspec.Struct) -> int:
+    """How many quotes a record needs as JSON, each key once."""
+    return quote_count(_encoder.encode(record))

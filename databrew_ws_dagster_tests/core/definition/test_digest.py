@@ -51,6 +51,34 @@ def test_other_content_has_another_digest(other: str) -> None:
     assert parse(other).digest != _DIGEST
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        "owners: [team:rides]",
+        "freshness: {warn_after: 2h, fail_after: 3h}",
+        "alerts: {quiet_hours: {start: '22:00', end: '07:00'}}",
+    ],
+)
+def test_who_owns_a_stream_and_who_is_told_makes_no_other_definition(block: str) -> None:
+    assert parse(BLINK_EXAMPLE + block + "\n").digest == _DIGEST
+
+
+@pytest.mark.parametrize(
+    ("edited", "is_other"),
+    [
+        (BLINK_EXAMPLE.replace("Int32", "Int64", 1), False),
+        (BLINK_EXAMPLE + "contract: {classes: {F01: accept}}\n", False),
+        (BLINK_EXAMPLE + "retention: {raw: 7d}\n", False),
+        (BLINK_EXAMPLE.replace("example.com", "example.org"), True),
+        (BLINK_EXAMPLE + "window: daily\n", True),
+        (BLINK_EXAMPLE + "batch: {interval: 31s}\n", True),
+    ],
+)
+def test_capture_has_a_digest_of_what_it_reads(edited: str, is_other: bool) -> None:
+    """A connection is not given up for an edited column."""
+    assert (parse(edited).capture_digest != parse(BLINK_EXAMPLE).capture_digest) is is_other
+
+
 def test_the_order_of_columns_counts() -> None:
     one, two = "- {name: a, databrewType: Int16}", "- {name: b, databrewType: Int16}"
     assert parse(document(columns=f"{one}\n{two}")).digest != parse(document(columns=f"{two}\n{one}")).digest

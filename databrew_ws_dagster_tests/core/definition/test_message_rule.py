@@ -23,6 +23,7 @@ from databrew_ws_dagster.core.definition.message_rule import MessageRule
         ("ok", (1,), {"ok": True}, False),
         ("$", ("pong",), "pong", True),
         ("$", ("pong",), {"pong": 1}, False),
+        ("$", (), "pong", False),
         ("event", (), ["event"], False),
     ],
 )

@@ -162,7 +162,7 @@ def payloads(draw: st.DrawFn, definition: StreamDefinition) -> bytes:
 
 def judged_thoroughly(sent: list[bytes], definition: StreamDefinition, opcode: int) -> Judgement:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(columnar._ChunkDecoder, "decode", lambda _, chunk, into: range(len(chunk.payloads)))
+        patch.setattr(columnar._ChunkDecoder, "decode", lambda _, chunk: range(len(chunk.payloads)))
         return judge_all(sent, definition, opcode=opcode)
 
 
@@ -170,7 +170,7 @@ def comparable(judgement: Judgement) -> dict[str, Any]:
     return {
         "accepted": [repr(row) for row in judgement.accepted.to_pylist()],
         "quarantined": judgement.quarantined.to_pylist(),
-        "remarks": judgement.remarks,
+        "remarks": list(judgement.remarks),
         "findings": judgement.findings,
         "tally": {
             key: (tally, +tally.absences.missing, +tally.absences.nulls, +tally.absences.empty_lists)

@@ -29,6 +29,11 @@ def test_one_change_is_one_finding_however_many_records_have_it() -> None:
     assert finding.accept_with == "contract:\n  classes: {N03: warn}"
 
 
+def test_a_record_with_one_change_in_many_places_counts_once() -> None:
+    finding = _finding([record(1, counts=["a", "b", "c"]), record(2)], Drift.ELEMENT_TYPE)
+    assert (finding.count, finding.share, finding.seen, finding.samples) == (1, 0.5, "string x3", ('"a"', '"b"', '"c"'))
+
+
 def test_batches_have_findings_of_their_own() -> None:
     findings = judge_all([record(1, new=1), record(2, new=1)], batch_ids=["a", "b"]).findings
     assert [finding.batch_id for finding in findings] == ["a", "b"]

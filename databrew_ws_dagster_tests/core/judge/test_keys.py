@@ -40,7 +40,7 @@ def test_free_form_json_inside_lists_and_objects_is_compared_by_what_it_means() 
     plain = b'{"id":1,"parts":[{"a":1,"b":2}],"place":{"any":[1]}}'
     spaced = b'{"id":1,"parts":[{"b": 2, "a": 1}],"place":{"any":[ 1.0 ]}}'
     other = b'{"id":1,"parts":[{"a":1,"b":3}],"place":{"any":[1]}}'
-    remarks = judge_all([plain, spaced, other], definition).remarks
+    remarks = list(judge_all([plain, spaced, other], definition).remarks)
     assert [str(remark.reasons[0].drift) for remark in remarks] == ["K01", "K02"]
     assert remarks[1].reasons[0].seen == "other parts"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from databrew_ws_dagster.core.definition.model import BatchLimits
-from databrew_ws_dagster.core.sealing import is_finished
 
 LIMITS = BatchLimits(interval_s=30.0, messages=100, bytes=1000)
 
@@ -14,6 +13,6 @@ LIMITS = BatchLimits(interval_s=30.0, messages=100, bytes=1000)
     ("age_s", "messages", "byte_size", "expected"),
     [(29.9, 99, 999, False), (30.0, 0, 0, True), (0.0, 100, 0, True), (0.0, 0, 1000, True)],
 )
-def test_is_finished(age_s: float, messages: int, byte_size: int, expected: bool) -> None:
+def test_the_first_limit_that_is_reached_counts(age_s: float, messages: int, byte_size: int, expected: bool) -> None:
     """Age, number or size alone is enough; just below all of them is not."""
-    assert is_finished(LIMITS, age_s=age_s, messages=messages, byte_size=byte_size) is expected
+    assert LIMITS.are_reached(age_s=age_s, messages=messages, byte_size=byte_size) is expected
