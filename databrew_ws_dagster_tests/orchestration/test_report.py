@@ -33,7 +33,8 @@ def test_yesterday_is_asked_for_once_its_windows_are_closed_and_until_its_report
     window = yesterday.strftime("%Y-%m-%d-%H00")
     project.seal(MIXED, window=window)
     project.ingest(window, mode="append")
-    assert tick(project, SCHEDULE).skip_message == "no day of the last week has windows that were closed since its report"
+    skipped = tick(project, SCHEDULE).skip_message
+    assert skipped == "no day of the last week has windows that were closed since its report"
 
     close(project, window)
     (request,) = tick(project, SCHEDULE).run_requests or []
