@@ -5,10 +5,11 @@ Pure: what is known about the end of a connection, or of a process, in; the gap 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from databrew_ws_dagster.capture.receiver import Ending
 from databrew_ws_dagster.core.connection_event import Gap, GapCause
+from databrew_ws_dagster.core.instant import utc_of
 from databrew_ws_dagster.storage.capture_state import CaptureState, OpenGap
 from databrew_ws_dagster.storage.recovery import LastWritten
 
@@ -16,12 +17,6 @@ from databrew_ws_dagster.storage.recovery import LastWritten
 # was a server's close frame, after which it sends nothing. A close that we began loses nothing: the server sends until
 # it hears of it.
 _SLACK = timedelta(seconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def utc_of(unix_ns: int) -> datetime:
-    """A wall-clock time as an aware datetime, to the µs."""
-    return _EPOCH + timedelta(microseconds=unix_ns // 1000)
 
 
 def gap_after_ending(

@@ -19,7 +19,7 @@ from websockets.exceptions import InvalidHandshake
 from databrew_ws_dagster.capture.connection import open_connection, public_url_of
 from databrew_ws_dagster.capture.connection_log import ConnectionLog
 from databrew_ws_dagster.capture.cursor import Cursor
-from databrew_ws_dagster.capture.gap import describe_gap, gap_after_ending, utc_of
+from databrew_ws_dagster.capture.gap import describe_gap, gap_after_ending
 from databrew_ws_dagster.capture.receiver import Connection, Ending
 from databrew_ws_dagster.capture.redaction import redact
 from databrew_ws_dagster.capture.refusal import Refusal, describe_failure
@@ -36,6 +36,7 @@ from databrew_ws_dagster.core.connection_event import (
 )
 from databrew_ws_dagster.core.definition.template import Template
 from databrew_ws_dagster.core.frames import Record
+from databrew_ws_dagster.core.instant import utc_of
 from databrew_ws_dagster.errors import CaptureError
 from databrew_ws_dagster.storage.capture_state import CaptureStatus, LaneState
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from databrew_ws_dagster.capture.gap import utc_of
+from databrew_ws_dagster.core.instant import utc_of
 from databrew_ws_dagster.storage.capture_state import CaptureState, CaptureStatus, write_state
 from databrew_ws_dagster.storage.layout import StreamPlaces
 

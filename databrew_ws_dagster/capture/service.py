@@ -16,7 +16,7 @@ from datetime import datetime
 
 from databrew_ws_dagster.capture.clock_watch import ClockWatch
 from databrew_ws_dagster.capture.coverage import Coverage
-from databrew_ws_dagster.capture.gap import gap_after_restart, utc_of
+from databrew_ws_dagster.capture.gap import gap_after_restart
 from databrew_ws_dagster.capture.herald import keep_announcing
 from databrew_ws_dagster.capture.journal import FinishedSegment, Journal
 from databrew_ws_dagster.capture.lane import Lane
@@ -29,6 +29,7 @@ from databrew_ws_dagster.capture.status import best_of, state_of
 from databrew_ws_dagster.capture.summary import CaptureSummary
 from databrew_ws_dagster.capture.surroundings import Surroundings
 from databrew_ws_dagster.core.definition.model import StreamDefinition
+from databrew_ws_dagster.core.instant import utc_of
 from databrew_ws_dagster.errors import StorageError
 from databrew_ws_dagster.storage.atomic import make_folder
 from databrew_ws_dagster.storage.capture_state import (

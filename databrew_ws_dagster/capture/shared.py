@@ -12,10 +12,10 @@ from datetime import datetime
 
 from databrew_ws_dagster.capture.coverage import Coverage
 from databrew_ws_dagster.capture.cursor import Value
-from databrew_ws_dagster.capture.gap import utc_of
 from databrew_ws_dagster.capture.journal import Journal
 from databrew_ws_dagster.capture.surroundings import Surroundings
 from databrew_ws_dagster.core.definition.model import StreamDefinition
+from databrew_ws_dagster.core.instant import utc_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from databrew_ws_dagster.capture.coverage import Coverage
-from databrew_ws_dagster.capture.gap import describe_gap, utc_of
+from databrew_ws_dagster.capture.gap import describe_gap
 from databrew_ws_dagster.capture.journal import Journal
 from databrew_ws_dagster.capture.lane import Lane
 from databrew_ws_dagster.capture.sealer import Sealer
+from databrew_ws_dagster.core.instant import utc_of
 from databrew_ws_dagster.storage.capture_state import CaptureStatus, LaneState
 
 _BEST_FIRST = (

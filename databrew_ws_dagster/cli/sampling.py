@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -20,6 +19,7 @@ from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.core.definition.quantity import parse_duration
 from databrew_ws_dagster.core.definition.source import Source
 from databrew_ws_dagster.core.frames import Record
+from databrew_ws_dagster.core.instant import utc_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -109,7 +109,7 @@ def judge_sample(records: Sequence[Record], definition: StreamDefinition) -> Sum
     from databrew_ws_dagster.core.sequence import SequenceFollower
 
     count = len(records)
-    received_at = [datetime.fromtimestamp(nanoseconds / 1e9, UTC) for nanoseconds, _, _ in records]
+    received_at = [utc_of(nanoseconds) for nanoseconds, _, _ in records]
     messages = pa.table(
         {
             "epoch": pa.array([0] * count, pa.int64()),

@@ -29,6 +29,11 @@ class Severity(StrEnum):
     ERROR = "error"
     CRITICAL = "critical"
 
+    @property
+    def rank(self) -> int:
+        """Larger is louder."""
+        return list(Severity).index(self)
+
 
 class Drift(StrEnum):
     """A way in which messages differ from their definition; the value is its stable code."""
@@ -203,8 +208,3 @@ CATALOGUE: dict[Drift, DriftClass] = {
         (Drift.CHECK_FAILED, "value against a check of its column", _Q, _ERROR),
     )
 }
-
-
-def drift_class(code: Drift) -> DriftClass:
-    """The vocabulary's line for a code."""
-    return CATALOGUE[code]

@@ -47,7 +47,7 @@ class Lacks:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowProfile:
+class WindowSummary:
     """What a window's micro-batches add up to.
 
     Args:
@@ -93,8 +93,8 @@ def reference_starts(windows: Windows, start: datetime) -> tuple[datetime, ...]:
 
 
 def find_unusual(
-    now: WindowProfile,
-    past: Sequence[WindowProfile],
+    now: WindowSummary,
+    past: Sequence[WindowSummary],
     *,
     ended_at: datetime | None,
     gaps: Sequence[tuple[datetime, datetime]],
@@ -117,7 +117,7 @@ def find_unusual(
     )
 
 
-def _comparable(now: WindowProfile, past: Sequence[WindowProfile]) -> Sequence[WindowProfile]:
+def _comparable(now: WindowSummary, past: Sequence[WindowSummary]) -> Sequence[WindowSummary]:
     """The windows of enough days to compare with, of working days or weekends alone if these suffice; none if not.
 
     A first weekend has only working days before it, and is held against none of them.
@@ -128,15 +128,15 @@ def _comparable(now: WindowProfile, past: Sequence[WindowProfile]) -> Sequence[W
     return past if alike and _days(past) >= MIN_DAYS else ()
 
 
-def _is_weekend(profile: WindowProfile) -> bool:
+def _is_weekend(profile: WindowSummary) -> bool:
     return profile.start.weekday() >= _SATURDAY
 
 
-def _days(profiles: Sequence[WindowProfile]) -> int:
+def _days(profiles: Sequence[WindowSummary]) -> int:
     return len({profile.start.date() for profile in profiles})
 
 
-def _volume(now: WindowProfile, past: Sequence[WindowProfile], *, has_ended: bool) -> Iterator[Unusual]:
+def _volume(now: WindowSummary, past: Sequence[WindowSummary], *, has_ended: bool) -> Iterator[Unusual]:
     least, most = min(each.messages for each in past), max(each.messages for each in past)
     usual = f"{least:,} to {most:,} messages, as on the days before"
     seen = f"{now.messages:,} messages"
@@ -147,7 +147,7 @@ def _volume(now: WindowProfile, past: Sequence[WindowProfile], *, has_ended: boo
 
 
 def _silence(
-    now: WindowProfile, past: Sequence[WindowProfile], gaps: Sequence[tuple[datetime, datetime]]
+    now: WindowSummary, past: Sequence[WindowSummary], gaps: Sequence[tuple[datetime, datetime]]
 ) -> Iterator[Unusual]:
     longest_s = max(each.longest_pause_s for each in past)
     limit_s = max(_MIN_SILENCE_S, _FACTOR * longest_s)
@@ -164,7 +164,7 @@ def _silence(
         )
 
 
-def _shifts(now: WindowProfile, past: Sequence[WindowProfile]) -> Iterator[Unusual]:
+def _shifts(now: WindowSummary, past: Sequence[WindowSummary]) -> Iterator[Unusual]:
     known = [profile for profile in past if profile.rows >= MIN_SAMPLE]
     if now.rows < MIN_SAMPLE or _days(known) < MIN_DAYS:
         return
@@ -181,7 +181,7 @@ def _shifts(now: WindowProfile, past: Sequence[WindowProfile]) -> Iterator[Unusu
             yield Unusual(drift, column, count, usual, f"{rate:.1%} {what}")
 
 
-def _new_formats(now: WindowProfile, past: Sequence[WindowProfile]) -> Iterator[Unusual]:
+def _new_formats(now: WindowSummary, past: Sequence[WindowSummary]) -> Iterator[Unusual]:
     """Columns of which many values have formats that none had before, more than any window of the past brought.
 
     Columns of free text bring new formats all the time, and so are never unusual.

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+from databrew_ws_dagster.core.instant import unix_ns_of, utc_of
+
 
 class WindowSize(StrEnum):
     """Lengths that keep Dagster's partition queries fast; a minute would not (docs/decisions)."""
@@ -29,7 +31,7 @@ _GRAINS = {
     WindowSize.HOURLY: _Grain(timedelta(hours=1), "0 * * * *", "%Y-%m-%d-%H%M"),
     WindowSize.DAILY: _Grain(timedelta(days=1), "0 0 * * *", "%Y-%m-%d"),
 }
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = utc_of(0)
 
 
 class Windows(NamedTuple):
@@ -58,11 +60,17 @@ class Windows(NamedTuple):
 
     def key_of(self, received_at_ns: int) -> str:
         """The key of the window that holds a wall-clock time (Unix nanoseconds)."""
-        return self.start_of(received_at_ns).strftime(self.key_format)
+        return self.key_at(utc_of(received_at_ns))
+
+    def key_at(self, received_at: datetime) -> str:
+        """The key of the window that holds a time."""
+        return self._start_at(received_at).strftime(self.key_format)
 
     def start_of(self, received_at_ns: int) -> datetime:
         """When the window that holds a wall-clock time (Unix nanoseconds) began."""
-        received_at = _EPOCH + timedelta(microseconds=received_at_ns // 1000)
+        return self._start_at(utc_of(received_at_ns))
+
+    def _start_at(self, received_at: datetime) -> datetime:
         floored = _EPOCH + (received_at - _EPOCH) // self.length * self.length
         return max(floored, self.start)
 
@@ -84,5 +92,4 @@ class Windows(NamedTuple):
 
     def end_ns_of(self, received_at_ns: int) -> int:
         """When the window that holds a time ends, in Unix nanoseconds."""
-        delta = self.start_of(received_at_ns) + self.length - _EPOCH
-        return (delta.days * 86_400 + delta.seconds) * 1_000_000_000
+        return unix_ns_of(self.start_of(received_at_ns) + self.length)

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.core.drift import CATALOGUE, Severity, Verdict
-from databrew_ws_dagster.core.history import Lacks, Unusual, WindowProfile, find_unusual, reference_starts
+from databrew_ws_dagster.core.history import Lacks, Unusual, WindowSummary, find_unusual, reference_starts
 from databrew_ws_dagster.ingest.report import WindowFinding
 from databrew_ws_dagster.storage.delta import WindowedTable
 
 _COLUMNS = ["first_received_at", "last_received_at", "messages", "decoded", "lacks", "formats"]
 _KINDS = ("missing", "nulls", "sentinels")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def history_findings(
@@ -63,10 +62,10 @@ def history_findings(
 
 
 def _key(definition: StreamDefinition, at: datetime) -> str:
-    return definition.windows.key_of((at - _EPOCH) // timedelta(microseconds=1) * 1000)
+    return definition.windows.key_at(at)
 
 
-def _profile(rows: Iterable[dict[str, Any]], start: datetime, end: datetime | None) -> WindowProfile:
+def _profile(rows: Iterable[dict[str, Any]], start: datetime, end: datetime | None) -> WindowSummary:
     """Add micro-batches up; there may be a pause before the first of them too, and up to a window's end."""
     ordered = sorted(rows, key=lambda row: row["first_received_at"])
     counts: dict[str, Counter[str]] = {}
@@ -78,7 +77,7 @@ def _profile(rows: Iterable[dict[str, Any]], start: datetime, end: datetime | No
         formats.setdefault(profile["column"], Counter()).update(counted)
     times = [(row["first_received_at"], row["last_received_at"]) for row in ordered]
     edges = [(start, start), *times, *([(end, end)] if end else [])]
-    return WindowProfile(
+    return WindowSummary(
         start=start,
         messages=sum(row["messages"] for row in ordered),
         rows=sum(row["decoded"] or 0 for row in ordered),

@@ -6,7 +6,7 @@ repeats soon. Memory and time are bounded by it, whatever the age of the table.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -49,5 +49,4 @@ class StoredRows:
 def window_before(definition: StreamDefinition, window: str) -> str:
     """The key of the window that ended when this one began."""
     start, _ = definition.windows.bounds_of(window)
-    since_epoch = start - datetime(1970, 1, 1, tzinfo=UTC) - timedelta(microseconds=1)
-    return definition.windows.key_of(since_epoch // timedelta(microseconds=1) * 1000)
+    return definition.windows.key_at(start - timedelta(microseconds=1))

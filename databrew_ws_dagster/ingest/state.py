@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -24,8 +24,6 @@ from databrew_ws_dagster.storage.tables import StreamTables
 
 _MOST_SAMPLES = 3
 _TIME = pa.timestamp("us", "UTC")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LOUDNESS = list(Severity)
 
 
 def counts_of(batches: pa.Table) -> Counts:
@@ -83,7 +81,7 @@ def windows_recovered(
     """
     rows = events.read_window(window, columns=[BATCH_COLUMN, "event", "ended_at"]).to_pylist()
     ends = (row["ended_at"] for row in rows if row["event"] == Recovered.kind and row[BATCH_COLUMN] in batch_ids)
-    keys = {definition.windows.key_of((end - _EPOCH) // timedelta(microseconds=1) * 1000) for end in ends}
+    keys = {definition.windows.key_at(end) for end in ends}
     return tuple(sorted(keys - {window}))
 
 
@@ -104,7 +102,7 @@ def merge_findings(rows: Iterable[dict[str, Any]]) -> tuple[WindowFinding, ...]:
             title=row["title"],
             column=row["column"],
             verdict=Verdict(row["verdict"]),
-            severity=max(severity, before.severity, key=_LOUDNESS.index) if before else severity,
+            severity=max(severity, before.severity, key=lambda each: each.rank) if before else severity,
             count=row["count"] + (before.count if before else 0),
             expected=row["expected"],
             seen=seen_text(of_change.counts),

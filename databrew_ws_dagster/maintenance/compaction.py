@@ -77,6 +77,6 @@ def compact_tables(definition: StreamDefinition, places: StreamPlaces, *, now: d
         StorageError: a table cannot be read or written.
     """
     tables = StreamTables.of(definition, places)
-    before = definition.windows.key_of(int(now.timestamp()) * 1_000_000_000)
+    before = definition.windows.key_at(now)
     busy = {*(batch.window for batch in list_pending(places)), *list_rebuilds(places)}
     return [compact(table, before=before, busy=busy) for table in (tables.table, *tables.side_tables())]

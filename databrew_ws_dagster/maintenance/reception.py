@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from databrew_ws_dagster.core.completeness import Shortfall
 from databrew_ws_dagster.core.connection_event import SPOOL, Opcode
 from databrew_ws_dagster.core.definition import StreamDefinition
+from databrew_ws_dagster.core.instant import unix_ns_of
 from databrew_ws_dagster.core.profile import Flow
 from databrew_ws_dagster.ingest.keys import window_before
 from databrew_ws_dagster.storage.lake import LakePath, reading
@@ -45,7 +46,7 @@ class Reception:
         """By micro-batch."""
         self.holes: list[Shortfall] = []
         """Stretches of a connection's log that are in no micro-batch."""
-        self._start_us = _unix_us(start)
+        self._start_us = unix_ns_of(start) // 1000
         self._step_s = max(_SHORTEST_STEP_S, length_s / _STEPS)
         self._every = every
         self._per_step: _Array = np.zeros(int(length_s / self._step_s), np.int64)
@@ -62,7 +63,7 @@ class Reception:
         self._per_step += np.bincount(steps, minlength=len(self._per_step))
         if judged_at is not None:
             self._steps.append(steps[:: self._every])
-            self._delays_s.append((_unix_us(judged_at) - received_us[:: self._every]) / 1e6)
+            self._delays_s.append((unix_ns_of(judged_at) // 1000 - received_us[:: self._every]) / 1e6)
 
     def flow(self) -> Flow:
         """The messages and their delays, step by step."""
@@ -145,10 +146,6 @@ def _follow(
                 f"{missing:,} records of connection {log[1]} received before it, or within it, are in no micro-batch",
                 can_heal=False,
             )
-
-
-def _unix_us(at: datetime) -> int:
-    return round(at.timestamp() * 1e6)
 
 
 def _joined(parts: list[_Array]) -> _Array:

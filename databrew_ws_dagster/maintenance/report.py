@@ -25,8 +25,6 @@ from databrew_ws_dagster.storage.layout import StreamPlaces
 from databrew_ws_dagster.storage.outdated import begin_remaking, finish_remaking
 from databrew_ws_dagster.storage.tables import StreamTables
 
-_LOUDNESS = list(Severity)
-
 
 def report_day(definition: StreamDefinition, *, places: StreamPlaces, day: date, now: datetime) -> DayReport:
     """Make the report of a day (UTC) and write it as `<day>.json` and `<day>.md`.
@@ -112,7 +110,7 @@ def _day_findings(states: Iterable[WindowState]) -> Iterator[DayFinding]:
 
 
 def _loudness(severity: str) -> int:
-    return _LOUDNESS.index(Severity(severity))
+    return Severity(severity).rank
 
 
 def _verdict(places: StreamPlaces, window: str) -> WindowVerdict:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from databrew_ws_dagster.core.connection_event import SPOOL, Closed, Opcode, decode_event
+from databrew_ws_dagster.core.instant import unix_ns_of
 from databrew_ws_dagster.errors import StorageError
 from databrew_ws_dagster.storage.lake import LakePath
 from databrew_ws_dagster.storage.layout import StreamPlaces
@@ -21,7 +21,6 @@ from databrew_ws_dagster.storage.spool import batch_of, list_segments, position_
 
 logger = logging.getLogger(__name__)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_TRIED = 20
 """More micro-batches than a crash or a bad sector damages; a lake of nothing else is looked at no further."""
 
@@ -82,8 +81,8 @@ def _end_of_sealed(path: LakePath) -> LastWritten:
     return LastWritten(
         epoch=last["epoch"],
         connection=last["connection"],
-        first_received_at_ns=_unix_ns(first["received_at"]),
-        caught_up_at_ns=_unix_ns(last["received_at"]) if is_read_to_the_end else None,
+        first_received_at_ns=unix_ns_of(first["received_at"]),
+        caught_up_at_ns=unix_ns_of(last["received_at"]) if is_read_to_the_end else None,
     )
 
 
@@ -113,7 +112,3 @@ def _end_of(path: Path) -> LastWritten | None:
         first_received_at_ns=first.base_ns,
         caught_up_at_ns=caught_up_at_ns,
     )
-
-
-def _unix_ns(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from databrew_ws_dagster.core.connection_event import Opcode
+from databrew_ws_dagster.core.instant import utc_of
 from databrew_ws_dagster.core.window import Windows
 from databrew_ws_dagster.storage.atomic import fsync_folder, make_folder, remove_file
 from databrew_ws_dagster.storage.layout import StreamPlaces
@@ -27,7 +28,6 @@ from databrew_ws_dagster.storage.segment_fault import FaultFinder, block_of
 from databrew_ws_dagster.storage.spool import batch_of, corrupt_folder, is_last_of_epoch, is_marked_suspect, position_of
 
 _ROW_GROUP_BYTES = 1024 * 1024
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -98,8 +98,8 @@ def seal_segment(
                 messages=contents.messages,
                 events=contents.events,
                 bytes=contents.byte_size,
-                first_received_at=_time_of(contents.first_received_at_ns or 0),
-                last_received_at=_time_of(contents.last_received_at_ns),
+                first_received_at=utc_of(contents.first_received_at_ns or 0),
+                last_received_at=utc_of(contents.last_received_at_ns),
                 sealed_at=sealed_at,
                 definition_digest=header.definition_digest,
             )
@@ -165,7 +165,3 @@ def _keep_damaged(places: StreamPlaces, segment: Path) -> None:
     segment.replace(folder / segment.name)
     fsync_folder(folder)
     fsync_folder(segment.parent)
-
-
-def _time_of(unix_ns: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=unix_ns // 1000)

@@ -6,19 +6,18 @@ What cannot be read is found by `storage.segment`; where the file then goes is `
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 
 from databrew_ws_dagster.core.connection_event import SPOOL, Opcode, SegmentFault, encode_event
+from databrew_ws_dagster.core.instant import unix_ns_of, utc_of
 from databrew_ws_dagster.core.window import Windows
 from databrew_ws_dagster.storage.segment import Block, Damage
 
 logger = logging.getLogger(__name__)
 
 _MOST_EXTENTS = 10
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FaultFinder:
@@ -78,15 +77,15 @@ class FaultFinder:
         if not self.damages:
             if self._is_confirmed or self._first_ns is None or self._newest_ns is None:
                 return None
-            return SegmentFault(_time_of(self._first_ns), _time_of(self._newest_ns), 0, is_confirmed=False)
+            return SegmentFault(utc_of(self._first_ns), utc_of(self._newest_ns), 0, is_confirmed=False)
         # What reaches to the end of the file was received before the file was last written to.
         before_ns = self._segment.stat().st_mtime_ns if self._before_ns is None else self._before_ns
         after_ns = begun_ns if self._after_ns is None else self._after_ns
         lost = [damage.records for damage in self.damages]
-        start = windows.start_of(before_ns) if after_ns is None else _time_of(after_ns)
+        start = windows.start_of(before_ns) if after_ns is None else utc_of(after_ns)
         return SegmentFault(
             start=start,
-            end=max(start, _time_of(before_ns)),
+            end=max(start, utc_of(before_ns)),
             records=None if None in lost else sum(filter(None, lost)),
             extents=self._extents(),
             kept_at=str(kept_in / self._segment.name),
@@ -105,7 +104,7 @@ def block_of(fault: SegmentFault, *, sequence: int) -> Block:
     return Block(
         connection=SPOOL,
         first_ordinal=sequence,
-        base_ns=(fault.end - _EPOCH) // timedelta(microseconds=1) * 1000,
+        base_ns=unix_ns_of(fault.end),
         is_caught_up=False,
         delta_us=np.zeros(1, np.uint32),
         heads=np.zeros(1, np.uint32),
@@ -113,7 +112,3 @@ def block_of(fault: SegmentFault, *, sequence: int) -> Block:
         opcodes=np.array([Opcode.EVENT], np.uint8),
         content=memoryview(payload),
     )
-
-
-def _time_of(unix_ns: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=unix_ns // 1000)

@@ -13,12 +13,12 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from databrew_ws_dagster.capture.connection import open_connection
-from databrew_ws_dagster.capture.gap import utc_of
 from databrew_ws_dagster.capture.receiver import Connection
 from databrew_ws_dagster.capture.refusal import describe_failure
 from databrew_ws_dagster.core.connection_event import GapCause
 from databrew_ws_dagster.core.definition.source import Source
 from databrew_ws_dagster.core.definition.template import Template
+from databrew_ws_dagster.core.instant import utc_of
 from databrew_ws_dagster.errors import CaptureError
 from databrew_ws_dagster_tests.capture.scenario import PATIENCE_S, serving
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from websockets.asyncio.server import ServerConnection
 
-from databrew_ws_dagster.capture.gap import utc_of
 from databrew_ws_dagster.core.connection_event import GapCause
+from databrew_ws_dagster.core.instant import utc_of
 from databrew_ws_dagster_tests.capture.scenario import PATIENCE_S, Log, capturing, definition_of, places_in, serving
 from databrew_ws_dagster_tests.capture.test_connection import connect_to
 

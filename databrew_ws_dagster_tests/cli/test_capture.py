@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from databrew_ws_dagster.capture.gap import utc_of
 from databrew_ws_dagster.core.connection_event import GapCause
+from databrew_ws_dagster.core.instant import utc_of
 from databrew_ws_dagster.playground.server import Playground
 from databrew_ws_dagster.storage.capture_state import CaptureState, CaptureStatus, read_state
 from databrew_ws_dagster.storage.layout import StreamPlaces

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from databrew_ws_dagster.core.drift import Drift
-from databrew_ws_dagster.core.history import DAYS, Lacks, Unusual, WindowProfile, find_unusual, reference_starts
+from databrew_ws_dagster.core.history import DAYS, Lacks, Unusual, WindowSummary, find_unusual, reference_starts
 from databrew_ws_dagster.core.window import Windows, WindowSize
 
 BEGAN = datetime(2026, 11, 2, tzinfo=UTC)  # a Monday
@@ -39,13 +39,13 @@ def _nightly_job(at: datetime) -> float:
 STREAMS: dict[str, Volume] = {"busy": _busy, "day and night": _day_and_night, "nightly job": _nightly_job}
 
 
-def _profile(at: datetime, volume: Volume, *, seed: int = 0) -> WindowProfile:
+def _profile(at: datetime, volume: Volume, *, seed: int = 0) -> WindowSummary:
     chance = random.Random(f"{at}{seed}")
     messages = int(volume(at) * chance.uniform(0.6, 1.6))
     rate = chance.uniform(0.08, 0.12)
     every_s = 3600 / messages if messages else 3600.0
     pause = timedelta(seconds=min(3600.0, every_s * chance.uniform(1, 8)))
-    return WindowProfile(
+    return WindowSummary(
         start=at,
         messages=messages,
         rows=messages,

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from databrew_ws_dagster.capture.gap import utc_of
 from databrew_ws_dagster.core.connection_event import Gap
+from databrew_ws_dagster.core.instant import utc_of
 from databrew_ws_dagster.playground.ledger import Sent
 from databrew_ws_dagster_tests.capture.scenario import Log
 

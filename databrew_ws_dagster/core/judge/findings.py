@@ -88,8 +88,7 @@ def sum_up(
         thresholds = definition.contract.quarantine_share
         if group.count >= thresholds.warn * tally[batch_id].records:
             findings.append(_quarantine_share(group, places, tally[batch_id], thresholds))
-    loudness = list(Severity)
-    return tuple(sorted(findings, key=lambda each: (each.batch_id, -loudness.index(each.severity), -each.count)))
+    return tuple(sorted(findings, key=lambda each: (each.batch_id, -each.severity.rank, -each.count)))
 
 
 def _changes(remarks: Remarks, batches: Batches, definition: StreamDefinition) -> dict[_Key, _Group]:
