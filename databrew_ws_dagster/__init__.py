@@ -1,7 +1,8 @@
 """A WebSocket source connector as a Dagster project and a library.
 
-Layers, imports downwards only: `cli` and `definitions` → `orchestration` (Dagster) → `capture` (asyncio) →
-`storage` (disk) → `core` (pure) → `errors`.
+Layers, imports downwards only: `cli` and `definitions` → `orchestration` (Dagster), beside it `playground` (servers to
+try things with) → `maintenance` (windows that have ended) → `capture` (asyncio) and `ingest` (micro-batches into
+tables) → `storage` (disk) → `core` (pure) → `errors`.
 
 For other projects: the component `WebSocketStream`, and in plain Python `load_definition`, `Layout` and
 `build_stream_definitions` (docs/component.md).

@@ -1,7 +1,7 @@
 """Closing a window: is everything there, what do its rows hold, when did they come. Written to the lake as JSON.
 
 Memory is bounded whatever the window holds: files are read one after the other, in batches. May be repeated or
-killed at any point; when a window is due is `orchestration.window_close`'s to say.
+killed at any point; when a window is due is `maintenance.due`'s to say.
 """
 
 from __future__ import annotations

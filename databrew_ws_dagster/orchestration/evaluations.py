@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
+from databrew_ws_dagster.orchestration.dagster_internals import AssetCheckEvaluationTargetMaterializationData
 from databrew_ws_dagster.orchestration.outcome import Outcome
 
 

@@ -6,10 +6,9 @@ What finished runs tell is `orchestration.run_results`, what capture tells `orch
 from collections.abc import Iterator
 
 import dagster as dg
-from dagster._core.definitions.freshness import FreshnessState
-from dagster._core.scheduler.instigation import InstigatorState, TickStatus
 
 from databrew_ws_dagster.core.definition.alerts import AlertSeverity
+from databrew_ws_dagster.orchestration.dagster_internals import FreshnessState, InstigatorState, TickStatus
 from databrew_ws_dagster.orchestration.incidents import Problem
 from databrew_ws_dagster.orchestration.names import StreamNames
 

@@ -11,7 +11,6 @@ from itertools import islice
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from databrew_ws_dagster.core.chart import Chart, Line, number_text
 from databrew_ws_dagster.core.completeness import Shortfall
@@ -20,6 +19,7 @@ from databrew_ws_dagster.core.definition.alerts import AlertSeverity
 from databrew_ws_dagster.core.markdown import table
 from databrew_ws_dagster.core.profile import ColumnProfile, Flow, WindowProfile
 from databrew_ws_dagster.maintenance.due import windows_to_close
+from databrew_ws_dagster.orchestration.dagster_internals import UnresolvedAssetJobDefinition
 from databrew_ws_dagster.orchestration.metadata import rejudge_command
 from databrew_ws_dagster.orchestration.names import StreamNames
 from databrew_ws_dagster.orchestration.outcome import Outcome, failed

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from databrew_ws_dagster.core.definition import StreamDefinition
 from databrew_ws_dagster.maintenance.due import days_to_report
+from databrew_ws_dagster.orchestration.dagster_internals import UnresolvedAssetJobDefinition
 from databrew_ws_dagster.orchestration.names import StreamNames
 from databrew_ws_dagster.orchestration.runs import may_start, run_key_of
 from databrew_ws_dagster.storage.layout import StreamPlaces
